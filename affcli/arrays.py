@@ -1,0 +1,115 @@
+"""The arrays beside tables (NPY): written as they grow, opened without being loaded."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from affcli.errors import InputError, OutputError, SchemaError
+from affcli.recipes import digest
+
+
+def array_path(path: Path) -> Path:
+    """Where the array of the table at `path` stands."""
+    return path.with_suffix(".npy")
+
+
+class ArrayFile:
+    """An .npy that grows: NumPy pads the header so that the first axis can be filled in at the end."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._file: BinaryIO | None = None
+        self._count = 0
+        self._item: tuple[int, ...] = ()
+        self._dtype = np.dtype(np.uint8)
+
+    def append(self, items: NDArray[Any]) -> None:
+        if self._file is None:
+            self._item, self._dtype = items.shape[1:], items.dtype
+            self._file = self.path.open("wb")
+            self._write_header()
+        if items.shape[1:] != self._item:
+            raise ValueError(f"items of shape {items.shape[1:]} after items of shape {self._item}")
+        self._file.write(np.ascontiguousarray(items).data)
+        self._count += len(items)
+
+    def _write_header(self) -> None:
+        assert self._file is not None
+        np.lib.format.write_array_header_1_0(
+            self._file,
+            {
+                "descr": np.lib.format.dtype_to_descr(self._dtype),
+                "fortran_order": False,
+                "shape": (self._count, *self._item),
+            },
+        )
+
+    def close(self) -> dict[str, Any]:
+        """Fill in the count; return shape, dtype and digest."""
+        if self._file is None:
+            raise ValueError("an array without items: append an empty one of the right shape first")
+        self._file.seek(0)
+        self._write_header()
+        self._file.close()
+        return {
+            "shape": [self._count, *self._item],
+            "dtype": str(self._dtype),
+            "sha256": digest(self.path),
+        }
+
+    def discard(self) -> None:
+        if self._file is not None:
+            # A full disk fails once more when the rest is flushed; the file goes away in any case.
+            with contextlib.suppress(OSError):
+                self._file.close()
+            self.path.unlink(missing_ok=True)
+
+
+def open_array(path: Path, described: dict[str, Any] | None) -> NDArray[Any]:
+    """The array beside the table at `path`, memory-mapped and read-only.
+
+    Raises InputError where it is missing or no array, SchemaError where it is not what the table says.
+    """
+    file = array_path(path)
+    advice = f"it does not belong to {path.name}: make both again"
+    try:
+        found = np.lib.format.open_memmap(file, mode="r")
+    except FileNotFoundError as error:
+        raise InputError(file, "is missing", expected=f"the array of {path.name}", advice="make both again") from error
+    except (OSError, ValueError) as error:
+        problem = "holds Python objects" if "object" in str(error) else "cannot be read as an NPY array"
+        kind = SchemaError if "object" in str(error) else InputError
+        raise kind(file, problem, expected=f"the array of {path.name}", advice=advice) from error
+    wanted = described or {}
+    if list(found.shape) != wanted.get("shape") or str(found.dtype) != wanted.get("dtype"):
+        raise SchemaError(
+            file,
+            f"holds {found.dtype} {found.shape}",
+            expected=f"{wanted.get('dtype')} {tuple(wanted.get('shape', ()))} as {path.name} says",
+            advice=advice,
+        )
+    return found
+
+
+def aside(path: Path) -> Path:
+    """Where a file is written until it is whole; a run that was killed leaves it, the next run overwrites it."""
+    return path.with_name(f".{path.name}.tmp")
+
+
+@contextlib.contextmanager
+def explained(path: Path) -> Iterator[None]:
+    """Turn the system's refusals to write into OutputError."""
+    try:
+        yield
+    except OSError as error:
+        raise OutputError(
+            path,
+            f"cannot be written ({error.strerror or error})",
+            advice="free space or choose another place with room",
+        ) from error

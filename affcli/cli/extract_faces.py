@@ -1,0 +1,2 @@
+def extract_faces() -> None:
+    """x"""

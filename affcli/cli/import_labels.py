@@ -1,0 +1,2 @@
+def import_labels() -> None:
+    """x"""

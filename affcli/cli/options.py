@@ -1,0 +1,83 @@
+"""Command-line options as values: derived from the settings in `affcli.configs`, shared between commands."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import inspect
+import logging
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+import typer
+
+from affcli import configs
+
+C = TypeVar("C")
+
+
+def setting(config: type, name: str, **bounds: Any) -> Any:
+    """The option of one setting: name, default, unit and help come from the configuration class."""
+    field = configs.field(config, name)
+    unit = f" ({field.metadata['unit']})" if field.metadata["unit"] else ""
+    doc = field.metadata["doc"]
+    return typer.Option(
+        field.default, f"--{name.replace('_', '-')}", help=f"{doc[0].upper()}{doc[1:]}{unit}.", **bounds
+    )
+
+
+def configure(config: type[C], values: Mapping[str, Any]) -> C:
+    """An instance of `config` from a command's parameters; settings that are no parameter keep their default."""
+    names = {field.name for field in dataclasses.fields(config)}  # type: ignore[arg-type]
+    return config(**{name: value for name, value in values.items() if name in names})
+
+
+def out_option(doc: str) -> Any:
+    """`-o/--out`, which always writes."""
+    return typer.Option(..., "--out", "-o", help=doc)
+
+
+FORCE = typer.Option(False, "--force", help="Make everything again, even what is up to date.")
+
+
+class Verbosity:
+    """What -q and -v of the running command ask for."""
+
+    quiet = False
+
+
+def command(function: Callable[..., None]) -> Callable[..., None]:
+    """Give a command `-q` and `-v`, and logging on stderr that honours them."""
+    signature = inspect.signature(function, eval_str=True)
+    extra = [
+        inspect.Parameter(
+            "quiet",
+            inspect.Parameter.KEYWORD_ONLY,
+            default=typer.Option(False, "--quiet", "-q", help="Errors only: no progress, no warnings."),
+            annotation=bool,
+        ),
+        inspect.Parameter(
+            "verbose",
+            inspect.Parameter.KEYWORD_ONLY,
+            default=typer.Option(False, "--verbose", "-v", help="Say more about what is done."),
+            annotation=bool,
+        ),
+    ]
+
+    @functools.wraps(function)
+    def run(*args: Any, quiet: bool, verbose: bool, **kwargs: Any) -> None:
+        Verbosity.quiet = quiet
+        level = logging.ERROR if quiet else logging.INFO if verbose else logging.WARNING
+        handler = logging.StreamHandler(sys.stderr)
+        handler.setFormatter(logging.Formatter("affcli: %(message)s"))
+        logger = logging.getLogger("affcli")
+        logger.handlers[:] = [handler]
+        logger.setLevel(level)
+        function(*args, **kwargs)
+
+    run.__signature__ = signature.replace(  # type: ignore[attr-defined]
+        parameters=[*signature.parameters.values(), *extra]
+    )
+    run.__annotations__ = {p.name: p.annotation for p in [*signature.parameters.values(), *extra]}
+    return run

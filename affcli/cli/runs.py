@@ -1,0 +1,55 @@
+"""A run over many clips: one that fails is reported, and the others are made."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Iterator
+
+import typer
+
+from affcli.cli.options import Verbosity
+from affcli.errors import AffcliError, InputError, OutputError
+
+
+class Run:
+    """Counts what was made, kept and failed.
+
+    Every failure is one line on stderr when it happens.  `close` prints the totals and ends with the status of
+    a lone clip's failure, or 3 where one of several failed.
+    """
+
+    def __init__(self, clips: int) -> None:
+        self.clips = clips
+        self.made = 0
+        self.kept = 0
+        self.failures: list[AffcliError] = []
+
+    @contextlib.contextmanager
+    def clip(self) -> Iterator[None]:
+        """Work on one clip: count it as made, or report its failure."""
+        made, kept = self.made, self.kept
+        try:
+            yield
+        except OutputError:
+            raise  # a full disk is not this clip's fault: the others would fail too
+        except AffcliError as error:
+            self.failures.append(error)
+            print(f"affcli: {error}", file=sys.stderr)
+        else:
+            if (made, kept) == (self.made, self.kept):
+                self.made += 1
+
+    def keep(self) -> None:
+        """Count the clip at hand as kept from an earlier run."""
+        self.kept += 1
+
+    def close(self) -> None:
+        """Print the totals; exit where anything failed."""
+        if not Verbosity.quiet:
+            counts = {"made": self.made, "up to date": self.kept, "failed": len(self.failures)}
+            said = ", ".join(f"{count} {word}" for word, count in counts.items() if count)
+            print(f"affcli: {self.clips} clip{'s' * (self.clips != 1)}: {said}", file=sys.stderr)
+        if self.failures:
+            alone = self.clips == 1
+            raise typer.Exit(self.failures[0].status if alone else InputError.status)

@@ -1,0 +1,2 @@
+def window() -> None:
+    """x"""

@@ -1,0 +1,124 @@
+"""Every setting that changes a result: its default, unit, meaning and source, once.
+
+Command-line options, their help, the manual pages and the recipes inside files are all derived from these
+dataclasses.  A setting that cannot change a result (device, batch of an encoder, number of workers) is not here.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+
+def setting(default: Any, doc: str, *, unit: str = "", source: str = "") -> Any:
+    """A dataclass field with its meaning, unit and where the default comes from."""
+    return dataclasses.field(default=default, metadata={"doc": doc, "unit": unit, "source": source})
+
+
+def field(config: type, name: str) -> dataclasses.Field[Any]:
+    """The field `name` of a configuration class."""
+    return {f.name: f for f in dataclasses.fields(config)}[name]
+
+
+@dataclass(frozen=True)
+class Faces:
+    """From video frames to the aligned crops of one person."""
+
+    detector: str = setting("centerface", "face detector")
+    det_size: int = setting(320, "longer side of the picture that is searched", unit="px")
+    det_retry: int = setting(640, "longer side of a second search where the first finds nobody; 0 for none", unit="px")
+    det_threshold: float = setting(0.5, "lowest detector score of a face, 0 to 1", source="CenterFace paper")
+    min_face: int = setting(24, "narrowest face box to keep", unit="px")
+    track_iou: float = setting(0.3, "least overlap of a face with its track, 0 to 1", source="M3T")
+    track_gap: float = setting(0.5, "longest time a track survives without a detection", unit="s")
+    interpolate_gap: float = setting(0.2, "longest hole in a track that is filled linearly", unit="s")
+    smooth: float = setting(1.5, "Gaussian smoothing of the landmarks over time; 0 for none", unit="frames")
+    template: str = setting("arcface-112", "where the five landmarks go in the crop", source="ArcFace")
+
+
+@dataclass(frozen=True)
+class Audio:
+    """From a sound track to a mono waveform on the video's clock."""
+
+    sample_rate: int = setting(16_000, "samples per second of the waveform", unit="Hz", source="M3T")
+
+
+@dataclass(frozen=True)
+class MfccMel:
+    """40 MFCC and 128 mel powers around each frame (GRU fusion): 168 numbers."""
+
+    n_mfcc: int = setting(40, "cepstral coefficients", source="GRU fusion")
+    n_mels: int = setting(128, "mel bands", source="GRU fusion")
+    n_fft: int = setting(2048, "transform length", unit="samples", source="librosa's default")
+    hop: int = setting(512, "step between transforms inside a segment", unit="samples", source="librosa's default")
+    periods: float = setting(2.0, "length of a segment in frame periods", source="GRU fusion: overlap one half")
+
+
+@dataclass(frozen=True)
+class LogmelStack:
+    """Five log-mel rows around each frame, three per frame period (M3T): 200 numbers."""
+
+    n_mels: int = setting(40, "mel bands", source="M3T")
+    n_fft: int = setting(512, "transform length", unit="samples", source="M3T")
+    window: int = setting(400, "Hann window inside the transform", unit="samples", source="M3T: 25 ms")
+    per_frame: int = setting(3, "rows per frame period", source="M3T")
+    stack: int = setting(5, "rows in one feature", source="M3T")
+    top_db: float = setting(80.0, "dynamic range kept below the loudest row of the clip", unit="dB", source="M3T")
+
+
+@dataclass(frozen=True)
+class Hog:
+    """Histograms of oriented gradients of the crop (Dalal and Triggs 2005): 1296 numbers at 112 px."""
+
+    orientations: int = setting(9, "directions", source="Dalal and Triggs")
+    cell: int = setting(16, "side of a cell", unit="px")
+    block: int = setting(2, "cells along the side of a normalised block", source="Dalal and Triggs")
+
+
+@dataclass(frozen=True)
+class CenterfaceTrunk:
+    """The detector's own trunk, averaged over a grid of the crop: 1024 numbers."""
+
+    node: str = setting("448", "name of the network's inner output")
+    grid: int = setting(4, "cells along each side of the averaging grid")
+
+
+@dataclass(frozen=True)
+class Windows:
+    """How clips are cut into windows."""
+
+    length: int = setting(15, "window length", unit="frames", source="GRU fusion")
+    overlap: int = setting(5, "overlap of neighbouring windows", unit="frames", source="GRU fusion")
+
+
+@dataclass(frozen=True)
+class Split:
+    """Which share of the clips is held out for validation, and the seed that chooses them."""
+
+    val_share: float = setting(0.2, "share of the clips held out for validation, 0 to 1")
+    seed: int = setting(0, "seed of the random choice of clips")
+
+
+@dataclass(frozen=True)
+class GruFusion:
+    """The GRU-fusion network: a branch per feature set, concatenated, two dense layers, tanh."""
+
+    audio_units: tuple[int, ...] = setting((128, 64), "GRU widths of an audio branch", source="GRU fusion")
+    face_units: tuple[int, ...] = setting((256, 256, 64), "GRU widths of a face branch", source="GRU fusion")
+    pose_units: tuple[int, ...] = setting((128, 64), "dense widths of a pose branch", source="GRU fusion")
+    head_units: int = setting(64, "width of the dense layer after the concatenation", source="GRU fusion")
+    dropout: float = setting(0.25, "share of activations dropped after each layer", source="GRU fusion")
+
+
+@dataclass(frozen=True)
+class Training:
+    """How a network is fitted."""
+
+    loss: str = setting("mse", "what is minimised: mse or ccc (1 - concordance)", source="GRU fusion")
+    optimizer: str = setting("rmsprop", "rmsprop or adam", source="GRU fusion")
+    lr: float = setting(1e-4, "learning rate", source="GRU fusion")
+    batch: int = setting(64, "windows per step", unit="windows")
+    epochs: int = setting(100, "most passes over the training windows")
+    patience: int = setting(15, "passes without a better validation CCC before stopping", unit="epochs")
+    seed: int = setting(0, "seed of initial weights, order and dropout")

@@ -1,0 +1,77 @@
+"""How a file was made: a nested, comparable account that travels inside every table and checkpoint.
+
+A recipe names the step, the affcli version, each setting that changes the result, the weights with their
+digests, and the recipes of the parents.  It holds no date, host, user or directory, so that equal inputs
+give equal bytes, and nothing that cannot change a result (device, workers).  Clips made alike have equal
+recipes; what they were made from stands beside the recipe, as `inputs`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from affcli import __version__
+from affcli.errors import InputError
+
+Recipe = dict[str, Any]
+
+
+def recipe(
+    step: str,
+    config: object,
+    *,
+    weights: Mapping[str, str] | None = None,
+    parents: Iterable[Recipe] = (),
+) -> Recipe:
+    """The account of one step.
+
+    `config` is a frozen dataclass of `affcli.configs` or a mapping; `weights` maps names to SHA-256.
+    """
+    made: Recipe = {"step": step, "affcli": __version__, "config": _plain(config)}
+    if weights:
+        made["weights"] = dict(sorted(weights.items()))
+    made["parents"] = list(parents)
+    return made
+
+
+def _plain(config: object) -> Any:
+    """`config` as JSON knows it, so that a recipe equals itself read back from a file."""
+    if dataclasses.is_dataclass(config) and not isinstance(config, type):
+        config = dataclasses.asdict(config)
+    return json.loads(json.dumps(config, allow_nan=False))
+
+
+def differences(one: Any, other: Any, at: str = "") -> list[str]:
+    """Where two recipes differ, as lines like `config.det_size: 320, other 640`; empty when they are equal."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        keys = list(one) + [key for key in other if key not in one]
+        found = (differences(one.get(key), other.get(key), f"{at}.{key}" if at else str(key)) for key in keys)
+        return [line for lines in found for line in lines]
+    if isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
+        found = (differences(a, b, f"{at}[{i}]") for i, (a, b) in enumerate(zip(one, other, strict=True)))
+        return [line for lines in found for line in lines]
+    return [] if one == other else [f"{at}: {json.dumps(one)}, other {json.dumps(other)}"]
+
+
+def digest(path: Path) -> str:
+    """SHA-256 of a file's bytes, in hexadecimal.
+
+    Raises InputError where the file cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise InputError(
+            path, f"cannot be read ({error.strerror})", advice="check the path and its permissions"
+        ) from error
+
+
+def source(path: Path) -> dict[str, str]:
+    """One entry of `inputs`: a file by base name and digest."""
+    return {"name": path.name, "sha256": digest(path)}

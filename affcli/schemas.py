@@ -1,0 +1,165 @@
+"""Every table that affcli reads or writes: columns, types, units, meaning, version.
+
+The Arrow schemas, the checks at write and at read, the manual page affcli-tables(5) and `affcli info` are
+derived from what is said here.  A version goes up when an older reader would misread a newer file.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column: Arrow type by name, unit ("" where it has none), meaning, and whether it may be null."""
+
+    name: str
+    type: str
+    unit: str
+    doc: str
+    null: bool = False
+
+
+@dataclass(frozen=True)
+class Array:
+    """The .npy beside a table: shape in letters, dtype, and whether item i belongs to row i."""
+
+    shape: str
+    dtype: str
+    doc: str
+    by_row: bool = True
+
+
+@dataclass(frozen=True)
+class Schema:
+    """One kind of table."""
+
+    name: str
+    version: int
+    doc: str
+    key: tuple[str, ...]
+    columns: tuple[Column, ...]
+    array: Array | None = None
+    facts: tuple[tuple[str, str], ...] = ()  # what the metadata says of the clip: name, meaning
+
+    @property
+    def by_frame(self) -> bool:
+        """Whether row i is decoded frame i of one clip."""
+        return self.key == ("clip", "frame")
+
+
+LANDMARKS = ("right_eye", "left_eye", "nose", "right_mouth", "left_mouth")  # the person's own right and left
+
+
+def _key(time_null: bool = False) -> tuple[Column, ...]:
+    return (
+        Column("clip", "string", "", "name of the clip: the video's file name without its ending"),
+        Column("frame", "int32", "", "decoded frame, from 0; equals the row number within the clip"),
+        Column("time_us", "int64", "us", "presentation time of the frame on the container's clock", time_null),
+    )
+
+
+FACES = Schema(
+    "faces",
+    1,
+    "One person's face in every decoded frame of a clip.",
+    ("clip", "frame"),
+    (
+        *_key(),
+        Column("valid", "bool", "", "the person's face is in this frame"),
+        *(
+            Column(name, "float32", "px", f"{doc} of the face box, upright picture", True)
+            for name, doc in (("x1", "left"), ("y1", "top"), ("x2", "right"), ("y2", "bottom"))
+        ),
+        *(
+            Column(f"{point}_{axis}", "float32", "px", f"{point.replace('_', ' ')}, {axis}", True)
+            for point in LANDMARKS
+            for axis in "xy"
+        ),
+        Column("score", "float32", "", "detector's score, 0 to 1; null where interpolated", True),
+        Column("track", "int32", "", "unbroken track the face belongs to", True),
+        Column("how", "string", "", "detected, interpolated or absent"),
+        Column("corrupt", "bool", "", "the decoder marked this frame as damaged"),
+    ),
+    Array("n, s, s, 3", "uint8", "aligned crops, RGB; zeros where not valid"),
+    (
+        ("width", "px, upright picture"),
+        ("height", "px, upright picture"),
+        ("rate", "frames per second as an exact fraction, null where the frame rate varies"),
+        ("decode_errors", "packets that could not be decoded"),
+        ("faces", "rows with valid = true"),
+    ),
+)
+
+AUDIO = Schema(
+    "audio",
+    1,
+    "Where in the waveform each decoded frame of a clip is.",
+    ("clip", "frame"),
+    (
+        *_key(),
+        Column("valid", "bool", "", "sound exists at this frame's time"),
+        Column("sample", "int64", "samples", "index of the waveform sample nearest the frame's time"),
+    ),
+    Array("samples", "int16", "waveform, mono, full scale 32768", by_row=False),
+    (
+        ("sample_rate", "Hz"),
+        ("start_us", "time of the first sample on the container's clock, us"),
+        ("rate", "frames per second as an exact fraction, null where the frame rate varies"),
+        ("sound", "present, silent (every sample is zero) or none (no sound track)"),
+    ),
+)
+
+FEATURES = Schema(
+    "features",
+    1,
+    "One vector for every decoded frame of a clip.",
+    ("clip", "frame"),
+    (
+        *_key(),
+        Column("valid", "bool", "", "the vector describes something; where false it is zeros"),
+    ),
+    Array("n, d", "float32", "one vector per frame"),
+    (
+        ("encoder", "name of the encoder"),
+        ("modality", "face or audio"),
+        ("width", "numbers per vector"),
+    ),
+)
+
+AFFECT = Schema(
+    "affect",
+    1,
+    "Valence and arousal of every frame: labels and predictions alike.",
+    ("clip", "frame"),
+    (
+        *_key(time_null=True),
+        Column("valid", "bool", "", "valence and arousal are both known"),
+        Column("valence", "float64", "", "negative to positive, -1 to 1; null where not annotated", True),
+        Column("arousal", "float64", "", "passive to active, -1 to 1; null where not annotated", True),
+    ),
+)
+
+WINDOWS = Schema(
+    "windows",
+    1,
+    "An index of windows over one or several feature sets of the same clips; the arrays stay where they are.",
+    ("clip", "start"),
+    (
+        Column("clip", "string", "", "name of the clip"),
+        Column("start", "int32", "frames", "first frame of the window"),
+        Column("length", "int32", "frames", "frames in the window; a clip shorter than the plan has one short window"),
+        Column("split", "string", "", "train, val or test"),
+        Column("with_data", "int32", "frames", "frames that every feature set describes"),
+        Column("with_labels", "int32", "frames", "frames with valence and arousal"),
+    ),
+    None,
+    (
+        ("length", "window length that was asked for, frames"),
+        ("overlap", "overlap that was asked for, frames"),
+        ("features", "feature sets: name to width, modality and recipe"),
+        ("clips", "clip to frames, and to the feature and label files by relative path and digest"),
+    ),
+)
+
+SCHEMAS = {schema.name: schema for schema in (FACES, AUDIO, FEATURES, AFFECT, WINDOWS)}

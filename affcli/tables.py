@@ -1,0 +1,321 @@
+"""Read, write, check and stamp tables (Parquet) and the arrays beside them (NPY).
+
+A table is written aside and renamed when it is whole, after its array, so that a table that exists is complete.
+Its metadata key `affcli` holds one JSON object: schema, version, recipe, inputs, facts and, where an array
+stands beside the table, that array's shape, dtype and SHA-256.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import json
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import ArrayLike, NDArray
+
+from affcli.arrays import ArrayFile, array_path, aside, explained, open_array
+from affcli.errors import InputError, SchemaError
+from affcli.recipes import Recipe
+from affcli.schemas import SCHEMAS, Schema
+
+METADATA_KEY = b"affcli"
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a table says of itself."""
+
+    schema: Schema
+    recipe: Recipe
+    inputs: list[dict[str, str]]
+    facts: dict[str, Any]
+    array: dict[str, Any] | None  # shape, dtype, sha256
+
+    def to_json(self) -> dict[str, Any]:
+        """The metadata as plain values, in the order people want to read it."""
+        described = {"schema": self.schema.name, "version": self.schema.version, "facts": self.facts}
+        if self.array is not None:
+            described["array"] = self.array
+        return described | {"inputs": self.inputs, "recipe": self.recipe}
+
+
+@dataclass(frozen=True)
+class Table:
+    """A checked table."""
+
+    path: Path
+    header: Header
+    data: pa.Table
+
+    def column(self, name: str) -> NDArray[Any]:
+        """One column, (rows,); nulls become NaN, and integers with nulls float64."""
+        values: NDArray[Any] = self.data.column(name).to_numpy()
+        return values
+
+    @property
+    def clip(self) -> str:
+        """The clip of a per-clip table ("" where it has no row)."""
+        return self.data.column("clip")[0].as_py() if self.data.num_rows else ""
+
+    def array(self) -> NDArray[Any]:
+        """The array beside the table, memory-mapped, checked against what the table says of it."""
+        return open_array(self.path, self.header.array)
+
+
+def arrow_schema(schema: Schema) -> pa.Schema:
+    """The Arrow schema, with each column's unit and meaning inside."""
+    return pa.schema(
+        pa.field(
+            column.name,
+            pa.type_for_alias(column.type),
+            nullable=column.null,
+            metadata={"unit": column.unit, "doc": column.doc},
+        )
+        for column in schema.columns
+    )
+
+
+def clip_path(directory: Path, clip: str, kind: str) -> Path:
+    """`directory/<clip>.<kind>.parquet`.
+
+    Raises InputError where the clip's name cannot safely be a file name.
+    """
+    safe = all(character.isalnum() or character in " ._-+=,()[]@~" for character in clip)
+    if not safe or not clip or clip[0] in ".-~ " or len(clip.encode()) > 200:
+        raise InputError(
+            repr(clip),
+            "cannot be the name of a clip",
+            expected="letters, digits and ._-+=,()[]@~, a letter or digit first, 200 bytes at most",
+            advice="rename the file",
+        )
+    return directory / f"{clip}.{kind}.parquet"
+
+
+class Writer:
+    """Writes one table and its array: `append` items as they come, then `finish` with the columns.
+
+    A context manager.  Left before `finish`, by an exception or Ctrl-C, it leaves nothing behind and what stood at
+    `path` as it was.  Raises OutputError where the disk is full or the place cannot be written.
+    """
+
+    def __init__(self, path: Path, schema: Schema, *, recipe: Recipe, inputs: list[dict[str, str]]) -> None:
+        self.path = path
+        self.schema = schema
+        self.recipe = recipe
+        self.inputs = inputs
+        self._array = ArrayFile(aside(array_path(path))) if schema.array else None
+        with explained(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+
+    def __enter__(self) -> Writer:
+        return self
+
+    def append(self, items: NDArray[Any]) -> None:
+        """Add (k, ...) items to the array."""
+        if self._array is None or self.schema.array is None:
+            raise TypeError(f"a {self.schema.name} table has no array")
+        if items.dtype != np.dtype(self.schema.array.dtype):
+            raise TypeError(f"{self.schema.name}: {items.dtype} items, expected {self.schema.array.dtype}")
+        with explained(self.path):
+            self._array.append(items)
+
+    def finish(self, columns: Mapping[str, ArrayLike], facts: Mapping[str, Any]) -> None:
+        """Check the columns, write everything aside, then rename the array and, last, the table."""
+        fields = arrow_schema(self.schema)
+        data = pa.table({name: _arrow_column(columns[name], fields.field(name).type) for name in fields.names})
+        described = None
+        with explained(self.path):
+            if self._array is not None:
+                described = self._array.close()
+        header = Header(self.schema, self.recipe, self.inputs, dict(facts), described)
+        _check(self.path, self.schema, data, described)
+        stamped = data.cast(fields).replace_schema_metadata(
+            {METADATA_KEY: json.dumps(header.to_json(), allow_nan=False, separators=(",", ":"))}
+        )
+        with explained(self.path):
+            pq.write_table(stamped, aside(self.path), compression="zstd")
+            if self._array is not None:
+                # An old table must not describe the new array, not even for a moment.
+                self.path.unlink(missing_ok=True)
+                self._array.path.replace(array_path(self.path))
+            aside(self.path).replace(self.path)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._array is not None:
+            self._array.discard()
+        aside(self.path).unlink(missing_ok=True)
+
+
+def write(
+    path: Path,
+    schema: Schema,
+    columns: Mapping[str, ArrayLike],
+    *,
+    recipe: Recipe,
+    inputs: list[dict[str, str]],
+    facts: Mapping[str, Any],
+    array: NDArray[Any] | None = None,
+) -> None:
+    """Write a table, and its array, in one go."""
+    with Writer(path, schema, recipe=recipe, inputs=inputs) as out:
+        if array is not None:
+            out.append(array)
+        out.finish(columns, facts)
+
+
+def read_header(path: Path) -> Header:
+    """What the table at `path` says of itself.
+
+    Raises InputError where it is missing or no Parquet, SchemaError where affcli did not write it or
+    a newer affcli did.
+    """
+    try:
+        metadata = pq.read_metadata(path).metadata or {}
+    except (OSError, pa.ArrowException) as error:
+        raise _unreadable(path) from error
+    if METADATA_KEY not in metadata:
+        raise SchemaError(
+            path,
+            "is a Parquet file of another program",
+            expected="a table written by affcli",
+            advice="if it holds labels or predictions, write them as CSV with the columns clip,frame,valence,arousal",
+        )
+    content = json.loads(metadata[METADATA_KEY])
+    schema = SCHEMAS.get(content["schema"])
+    if schema is None or content["version"] > schema.version:
+        raise SchemaError(
+            path,
+            f"is table '{content['schema']}' version {content['version']}",
+            expected="a kind and version that this affcli knows",
+            advice="upgrade affcli",
+        )
+    return Header(schema, content["recipe"], content["inputs"], content["facts"], content.get("array"))
+
+
+def _unreadable(path: Path) -> InputError:
+    if not path.exists():
+        return InputError(path, "does not exist", advice="check the path")
+    if path.is_dir():
+        return InputError(path, "is a directory", expected="a Parquet file", advice="name a file in it")
+    return InputError(
+        path, "cannot be read as Parquet", expected="a whole Parquet file", advice="make it again from its source"
+    )
+
+
+def read(path: Path, schema: Schema) -> Table:
+    """Read and check a table.
+
+    Raises InputError and SchemaError as `read_header` does, and SchemaError where the table is of another
+    kind or breaks its own rules.
+    """
+    header = read_header(path)
+    if header.schema != schema:
+        raise SchemaError(
+            path,
+            f"is a table of {header.schema.name}",
+            expected=f"a table of {schema.name}",
+            advice="check the order of the arguments",
+        )
+    try:
+        data = pq.read_table(path)
+    except (OSError, pa.ArrowException) as error:
+        raise _unreadable(path) from error
+    _check(path, schema, data, header.array)
+    return Table(path, header, data)
+
+
+def find(path: Path, schema: Schema) -> list[tuple[Path, Header]]:
+    """The tables of one kind: `path` itself, or those in the directory `path`, by name.
+
+    Other tables of a directory are passed over.  Raises InputError where there is none, or where a file of the
+    directory cannot be read.
+    """
+    if not path.is_dir():
+        return [(path, read_header(path))]
+    found = []
+    for file in sorted(path.glob("*.parquet")):
+        with contextlib.suppress(SchemaError):  # foreign and newer tables may live here too
+            header = read_header(file)
+            if header.schema == schema:
+                found.append((file, header))
+    if not found:
+        raise InputError(
+            path,
+            f"holds no table of {schema.name}",
+            expected=f"files that end in .parquet and hold {schema.doc[0].lower()}{schema.doc[1:-1]}",
+            advice="check the directory, or run the step before this one",
+        )
+    return found
+
+
+def keep(path: Path, schema: Schema, recipe: Recipe, inputs: list[dict[str, str]]) -> bool:
+    """Whether a whole table made the same way from the same inputs stands at `path` already.
+
+    If so it and its array are touched, so that Make does not ask for them again.
+    """
+    if not path.exists():
+        return False
+    try:
+        header = read_header(path)
+        if header.array is not None:
+            open_array(path, header.array)
+    except (InputError, SchemaError):
+        return False  # damaged or foreign: it will be made again
+    if (header.schema, header.recipe, header.inputs) != (schema, recipe, inputs):
+        return False
+    if header.array is not None:
+        os.utime(array_path(path))
+    os.utime(path)
+    return True
+
+
+def _check(path: Path, schema: Schema, data: pa.Table, array: dict[str, Any] | None) -> None:
+    """Raise SchemaError where a table breaks the rules of its schema."""
+
+    def refuse(found: str, expected: str) -> SchemaError:
+        return SchemaError(path, found, expected=expected, advice="make the table again with the step that wrote it")
+
+    wanted = arrow_schema(schema)
+    if data.schema.names != wanted.names or data.schema.types != wanted.types:
+        have = ", ".join(f"{f.name} {f.type}" for f in data.schema)
+        raise refuse(f"columns {have}", ", ".join(f"{f.name} {f.type}" for f in wanted))
+    for column in schema.columns:
+        if not column.null and data.column(column.name).null_count:
+            raise refuse(f"column {column.name} has nulls", "a value in every row")
+    if schema.by_frame:
+        for clip, start, stop in clip_runs(data.column("clip").to_numpy()):
+            rows = data.slice(start, stop - start)
+            if not np.array_equal(rows.column("frame").to_numpy(), np.arange(stop - start)):
+                raise refuse(f"frames of clip {clip} are not 0, 1, 2, ...", "one row per decoded frame, in order")
+            times = rows.column("time_us")
+            if times.null_count == 0 and (np.diff(times.to_numpy()) <= 0).any():
+                raise refuse(f"times of clip {clip} do not increase", "each frame later than the one before")
+    if array is not None and schema.array and schema.array.by_row and array["shape"][0] != data.num_rows:
+        raise refuse(f"{data.num_rows} rows beside an array of {array['shape'][0]} items", "one item per row")
+
+
+def clip_runs(clips: NDArray[Any]) -> Iterator[tuple[str, int, int]]:
+    """Each unbroken run of equal names in a (rows,) column: name, first row, row after the last."""
+    edges = np.flatnonzero(clips[1:] != clips[:-1]) + 1
+    for start, stop in itertools.pairwise([0, *edges.tolist(), len(clips)]):
+        if stop > start:
+            yield str(clips[start]), start, stop
+
+
+def _arrow_column(values: ArrayLike, kind: pa.DataType) -> pa.Array:
+    """One column as Arrow; NaN becomes null."""
+    array = np.asarray(values)
+    if array.dtype == object:
+        return pa.array(array.tolist(), type=kind)
+    return pa.array(array, from_pandas=True).cast(kind)
