@@ -32,6 +32,10 @@ class Faces:
     min_face: int = setting(24, "narrowest face box to keep", unit="px")
     track_iou: float = setting(0.3, "least overlap of a face with its track, 0 to 1", source="M3T")
     track_gap: float = setting(0.5, "longest time a track survives without a detection", unit="s")
+    min_track: int = setting(3, "fewest detections of a track that is not taken for a mistake", unit="frames")
+    rejoin: float = setting(
+        1.5, "how far (in face widths) and how many times larger or smaller the person may come back after a gap"
+    )
     interpolate_gap: float = setting(0.2, "longest hole in a track that is filled linearly", unit="s")
     smooth: float = setting(1.5, "Gaussian smoothing of the landmarks over time; 0 for none", unit="frames")
     template: str = setting("arcface-112", "where the five landmarks go in the crop", source="ArcFace")

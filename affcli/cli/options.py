@@ -33,11 +33,10 @@ def configure(config: type[C], values: Mapping[str, Any]) -> C:
     return config(**{name: value for name, value in values.items() if name in names})
 
 
-def out_option(doc: str) -> Any:
-    """`-o/--out`, which always writes."""
-    return typer.Option(..., "--out", "-o", help=doc)
-
-
+VIDEOS = typer.Argument(
+    ..., metavar="VIDEOS...", help="Video files, directories of them, or - for a list of paths on stdin."
+)
+OUT = typer.Argument(..., metavar="OUT", help="Directory for the results; made where it is missing.")
 FORCE = typer.Option(False, "--force", help="Make everything again, even what is up to date.")
 
 

@@ -1,0 +1,1 @@
+"""Media files in and out: frames and sound with their own times."""

@@ -1,0 +1,66 @@
+"""From the paths a user gives to clips with names."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from affcli.errors import InputError
+
+VIDEO_ENDINGS = (
+    *(".3gp", ".avi", ".flv", ".gif", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4"),
+    *(".mpeg", ".mpg", ".mts", ".mxf", ".ogv", ".ts", ".vob", ".webm", ".wmv"),
+)
+
+
+@dataclass(frozen=True)
+class Source:
+    """A clip and the file it comes from."""
+
+    clip: str
+    path: Path
+
+
+def sources(paths: Iterable[Path]) -> list[Source]:
+    """The videos that `paths` name: files as they are, directories searched to their depths, `-` a list on stdin.
+
+    Raises InputError where a directory holds no video, and where two files would become one clip.
+    """
+    files: list[Path] = []
+    for path in paths:
+        if str(path) == "-":
+            files += [Path(line) for line in sys.stdin.read().splitlines() if line.strip()]
+        elif path.is_dir():
+            files += _videos_below(path)
+        else:
+            files.append(path)
+    found: dict[str, Source] = {}
+    for file in files:
+        one = Source(file.stem, file)
+        other = found.setdefault(one.clip, one)
+        if other.path.resolve() != file.resolve():
+            raise InputError(
+                file,
+                f"and {other.path} are both clip '{one.clip}'",
+                expected="one video for each name",
+                advice="rename one of them, or write them to different directories",
+            )
+    return list(found.values())
+
+
+def _videos_below(directory: Path) -> list[Path]:
+    videos = sorted(
+        path
+        for path in directory.rglob("*")
+        if path.suffix.lower() in VIDEO_ENDINGS and not path.name.startswith(".") and path.is_file()
+    )
+    if not videos:
+        raise InputError(
+            directory,
+            "holds no video",
+            expected=f"files that end in {' '.join(VIDEO_ENDINGS)}",
+            advice="check the directory, or name the files themselves",
+        )
+    return videos
