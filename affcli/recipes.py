@@ -32,14 +32,14 @@ def recipe(
 
     `config` is a frozen dataclass of `affcli.configs` or a mapping; `weights` maps names to SHA-256.
     """
-    made: Recipe = {"step": step, "affcli": __version__, "config": _plain(config)}
+    made: Recipe = {"step": step, "affcli": __version__, "config": plain(config)}
     if weights:
         made["weights"] = dict(sorted(weights.items()))
     made["parents"] = list(parents)
     return made
 
 
-def _plain(config: object) -> Any:
+def plain(config: object) -> Any:
     """`config` as JSON knows it, so that a recipe equals itself read back from a file."""
     if dataclasses.is_dataclass(config) and not isinstance(config, type):
         config = dataclasses.asdict(config)

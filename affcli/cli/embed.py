@@ -1,2 +1,74 @@
-def embed() -> None:
-    """x"""
+"""affcli embed"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from affcli.cli.options import FORCE, OUT
+from affcli.cli.progress import progress
+from affcli.cli.runs import Run
+from affcli.features import ENCODERS, EncoderEntry
+
+if TYPE_CHECKING:
+    from affcli.tables import Table, Writer
+
+
+def embed(
+    source: Path = typer.Argument(..., metavar="IN", help="Directory of faces or audio tables, or one table."),
+    out: Path = OUT,
+    encoder: str = typer.Option(
+        ..., "--encoder", help=f"Encoder: {', '.join(ENCODERS)}.", autocompletion=lambda: list(ENCODERS)
+    ),
+    force: bool = FORCE,
+) -> None:
+    """Turn faces or audio into one vector per frame.
+
+    Writes OUT/<clip>.<encoder>.parquet and OUT/<clip>.<encoder>.npy, (frames, width) float32. A frame without the face,
+    or without sound, has valid = false and a vector of zeros.
+    """
+    entry = ENCODERS[encoder]
+    from affcli import recipes, schemas, tables
+
+    schema = {"face": schemas.FACES, "audio": schemas.AUDIO}[entry.modality]
+    config = entry.config()
+    encode: Any = entry.resolve()(config)
+    found = tables.find(source, schema)
+    run = Run(len(found))
+    for path, header in progress(found, f"embed {encoder}", "clip", len(found)):
+        with run.clip():
+            recipe = recipes.recipe(
+                "embed", {"encoder": encoder, **recipes.plain(config)}, weights=encode.weights, parents=[header.recipe]
+            )
+            table = tables.read(path, schema)
+            target = tables.clip_path(out, table.clip, encoder)
+            inputs = [recipes.source(path)]
+            if not force and tables.keep(target, schemas.FEATURES, recipe, inputs):
+                run.keep()
+                continue
+            with tables.Writer(target, schemas.FEATURES, recipe=recipe, inputs=inputs) as writer:
+                _embed(table, encoder, entry, encode, writer)
+    run.close()
+
+
+def _embed(table: Table, encoder: str, entry: EncoderEntry, encode: Any, writer: Writer) -> None:
+    from fractions import Fraction
+
+    from affcli.features.encode import encode_faces
+
+    array, valid, facts = table.array(), table.column("valid"), table.header.facts
+    if entry.modality == "face":
+        batches = encode_faces(encode, array, valid)
+    else:
+        from affcli.features.acoustic import TimedSound
+
+        rate = Fraction(facts["rate"]) if facts["rate"] else None
+        times = table.column("time_us")
+        batches = iter([encode(TimedSound(array, facts["sample_rate"], facts["start_us"], times, rate, valid))])
+    for batch in batches:
+        writer.append(batch)
+        width = batch.shape[1]
+    columns = {name: table.column(name) for name in ("clip", "frame", "time_us", "valid")}
+    writer.finish(columns, {"encoder": encoder, "modality": entry.modality, "width": width})

@@ -76,14 +76,14 @@ class Video:
             first_us = None
             for decoded in decoder:
                 if decoded.pts is None:
-                    raise InputError(self.path, f"frame {count} has no timestamp", advice=_remux_advice(self.path))
+                    raise InputError(self.path, f"frame {count} has no timestamp", advice=_anew(self.path))
                 time_us = clock.to_microseconds(decoded.pts, decoded.time_base)
                 if last_us is not None and time_us <= last_us:
                     raise InputError(
                         self.path,
                         f"frame {count} is at {time_us / 1e6:.3f} s, after one at {last_us / 1e6:.3f} s",
                         expected="times that increase",
-                        advice=_remux_advice(self.path),
+                        advice=_anew(self.path),
                     )
                 first_us = time_us if first_us is None else first_us
                 last_us = time_us
@@ -148,5 +148,5 @@ def open_video(path: Path, *, keep_partial: bool = False) -> Video:
     return Video(path, rate, duration, keep_partial)
 
 
-def _remux_advice(path: Path) -> str:
-    return f"rewrite its times: ffmpeg -i {path.name} -c copy -fflags +genpts fixed.mkv"
+def _anew(path: Path) -> str:
+    return f"write it anew: ffmpeg -i {path.name} -fps_mode vfr new.mp4"

@@ -56,7 +56,7 @@ def write_video(
     if not times or times[0] < 0 or any(later <= earlier for earlier, later in itertools.pairwise(times)):
         raise ValueError("pts: expected at least one, none below 0, each greater than the one before")
     if sound_start < 0:
-        raise ValueError(f"sound_start: {sound_start} s, expected 0 or later; let the pts begin later instead")
+        raise ValueError(f"sound_start: {sound_start} s, expected 0 or later; or let the pts begin later")
     remaining = iter(frames)
     first = next(remaining, None)
     if first is None:

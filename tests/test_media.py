@@ -1,0 +1,209 @@
+"""Frames and sound keep the container's own times."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from affcli import clock
+from affcli.errors import InputError
+from affcli.media.audio import read_sound
+from affcli.media.find import sources
+from affcli.media.video import open_video
+from affcli.media.write import write_video
+
+
+def pictures(n: int, height: int = 48, width: int = 64) -> list[NDArray[np.uint8]]:
+    """Pictures whose brightness tells their number."""
+    return [np.full((height, width, 3), 20 + 4 * (i % 50), np.uint8) for i in range(n)]
+
+
+def clicks(seconds: float, at: list[float], sample_rate: int = 44_100) -> NDArray[np.float32]:
+    """Silence with short bursts at the given times."""
+    waveform = np.zeros(round(seconds * sample_rate), np.float32)
+    for time in at:
+        start = round(time * sample_rate)
+        waveform[start : start + 40] = 0.9 * np.sin(np.arange(40) * 0.5)
+    return waveform
+
+
+def test_frames_have_their_own_times(tmp_path: Path) -> None:
+    pts = np.array([0, 3000, 7000, 9000, 20_000])
+    write_video(tmp_path / "a.mp4", pictures(5), pts, Fraction(1, 90_000), rate=Fraction(25))
+    video = open_video(tmp_path / "a.mp4")
+    frames = list(video.frames())
+    assert [frame.time_us for frame in frames] == [0, 33_333, 77_778, 100_000, 222_222]
+    assert [frame.index for frame in frames] == [0, 1, 2, 3, 4]
+    assert video.decoded == 5
+    assert clock.constant_rate(np.array([f.time_us for f in frames]), video.rate) is None
+
+
+def test_a_picture_is_upright_rgb(tmp_path: Path) -> None:
+    red = np.zeros((48, 64, 3), np.uint8)
+    red[:, :, 0] = 200
+    write_video(tmp_path / "a.mp4", [red], [0], Fraction(1, 25), rate=Fraction(25))
+    picture = next(open_video(tmp_path / "a.mp4").frames()).image()
+    assert picture.shape == (48, 64, 3)
+    assert abs(int(picture[..., 0].mean()) - 200) < 6
+    assert picture[..., 1:].max() < 12
+
+
+def test_a_video_can_be_read_twice(tmp_path: Path) -> None:
+    write_video(tmp_path / "a.mp4", pictures(7), range(7), Fraction(1, 25), rate=Fraction(25))
+    video = open_video(tmp_path / "a.mp4")
+    assert [f.time_us for f in video.frames()] == [f.time_us for f in video.frames()]
+
+
+def test_a_video_that_changes_between_passes_is_refused(tmp_path: Path) -> None:
+    write_video(tmp_path / "a.mp4", pictures(7), range(7), Fraction(1, 25), rate=Fraction(25))
+    video = open_video(tmp_path / "a.mp4")
+    assert len(list(video.frames())) == 7
+    write_video(tmp_path / "a.mp4", pictures(5), range(5), Fraction(1, 25), rate=Fraction(25))
+    with pytest.raises(InputError, match="has fewer frames than a moment ago"):
+        list(video.frames())
+
+
+def test_a_video_that_breaks_off_is_refused_or_kept_in_part(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 255, (75, 48, 64, 3), dtype=np.uint8)
+    write_video(tmp_path / "whole.mp4", list(noise), range(75), Fraction(1, 25), rate=Fraction(25))
+    fast = tmp_path / "fast.mp4"
+    with (
+        av.open(str(tmp_path / "whole.mp4")) as source,
+        av.open(str(fast), "w", options={"movflags": "faststart"}) as target,
+    ):
+        copy = target.add_stream_from_template(source.streams.video[0])
+        for packet in source.demux(source.streams.video[0]):
+            if packet.dts is not None:
+                packet.stream = copy
+                target.mux(packet)
+    content = fast.read_bytes()
+    fast.write_bytes(content[: len(content) // 2])
+    with pytest.raises(InputError, match=r"fast\.mp4: ends at 1\.\d+ s of 3\.00 s.*--keep-partial"):
+        list(open_video(fast).frames())
+    kept = list(open_video(fast, keep_partial=True).frames())
+    assert 30 <= len(kept) <= 40
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "does not exist"),
+        (b"", "is empty"),
+        (b"valence,arousal\n0.1,0.2\n", "cannot be opened as video or audio"),
+    ],
+)
+def test_what_is_no_video_says_so(tmp_path: Path, content: bytes | None, message: str) -> None:
+    path = tmp_path / "a.mp4"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(InputError, match=message):
+        open_video(path)
+
+
+def test_sound_alone_is_no_video(tmp_path: Path) -> None:
+    with av.open(str(tmp_path / "a.mp4"), "w") as container:
+        stream = container.add_stream("aac", rate=16_000, layout="mono")
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), "fltp", "mono")
+        frame.sample_rate = 16_000
+        container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    with pytest.raises(InputError, match="holds audio only, expected a video stream"):
+        open_video(tmp_path / "a.mp4")
+
+
+@pytest.mark.parametrize(("late", "tolerance_ms"), [(Fraction(0), 1), (Fraction(1, 2), 1), (Fraction(7, 3), 1)])
+def test_a_click_is_heard_at_its_time(tmp_path: Path, late: Fraction, tolerance_ms: float) -> None:
+    write_video(
+        tmp_path / "a.mp4", pictures(100), range(100), Fraction(1, 25), rate=Fraction(25),
+        waveform=clicks(1.5, [0.25, 1.0]), sound_start=late,
+    )  # fmt: skip
+    sound = read_sound(tmp_path / "a.mp4", 16_000)
+    assert sound is not None
+    loud = np.flatnonzero(np.abs(sound.waveform.astype(int)) > 8000)
+    first_us = sound.start_us + loud[0] * 62.5
+    second_us = sound.start_us + loud[loud > loud[0] + 1600][0] * 62.5
+    assert first_us / 1000 == pytest.approx(250 + 1000 * late, abs=tolerance_ms)
+    assert second_us / 1000 == pytest.approx(1000 + 1000 * late, abs=tolerance_ms)
+
+
+def test_a_hole_in_the_sound_is_silence(tmp_path: Path) -> None:
+    path = tmp_path / "a.mkv"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("pcm_s16le", rate=16_000, layout="mono")
+        for start in (0, 32_000):
+            frame = av.AudioFrame.from_ndarray(np.full((1, 16_000), 1000, np.int16), "s16", "mono")
+            frame.sample_rate, frame.pts, frame.time_base = 16_000, start, Fraction(1, 16_000)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    sound = read_sound(path, 16_000)
+    assert sound is not None
+    assert len(sound.waveform) == 48_000
+    assert (sound.waveform[:15_000] == 1000).all()
+    assert (sound.waveform[16_100:31_900] == 0).all()
+    assert (sound.waveform[33_000:] == 1000).all()
+
+
+def test_channels_are_averaged_and_resampled(tmp_path: Path) -> None:
+    path = tmp_path / "a.mkv"
+    time = np.arange(48_000) / 48_000
+    left = np.rint(8000 * np.sin(2 * np.pi * 440 * time)).astype(np.int16)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("pcm_s16le", rate=48_000, layout="stereo")
+        packed = np.stack([left, np.zeros_like(left)], axis=1).reshape(1, -1)
+        frame = av.AudioFrame.from_ndarray(packed, "s16", "stereo")
+        frame.sample_rate, frame.pts, frame.time_base = 48_000, 0, Fraction(1, 48_000)
+        container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    sound = read_sound(path, 16_000)
+    assert sound is not None
+    assert len(sound.waveform) == 16_000
+    expected = 4000 * np.sin(2 * np.pi * 440 * np.arange(16_000) / 16_000)
+    assert np.abs(sound.waveform[200:-200] - expected[200:-200]).max() < 5
+
+
+def test_no_sound_track_is_none(tmp_path: Path) -> None:
+    write_video(tmp_path / "a.mp4", pictures(3), range(3), Fraction(1, 25), rate=Fraction(25))
+    assert read_sound(tmp_path / "a.mp4", 16_000) is None
+
+
+def test_sources_are_files_directories_and_their_depths(tmp_path: Path) -> None:
+    for name in ("b/two.AVI", "one.mp4", "b/notes.txt", ".hidden.mp4"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    assert [source.clip for source in sources([tmp_path])] == ["two", "one"]
+    assert [source.clip for source in sources([tmp_path / "one.mp4", tmp_path])] == ["one", "two"]
+
+
+def test_two_clips_of_one_name_are_refused(tmp_path: Path) -> None:
+    for name in ("a/clip.mp4", "b/clip.avi"):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).touch()
+    with pytest.raises(InputError, match="are both clip 'clip'"):
+        sources([tmp_path / "a", tmp_path / "b"])
+
+
+def test_a_directory_without_videos_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").touch()
+    with pytest.raises(InputError, match="holds no video, expected files that end in"):
+        sources([tmp_path])
+
+
+def test_times_that_go_back_are_refused_with_the_frame(tmp_path: Path) -> None:
+    one = tmp_path / "one.ts"
+    with av.open(str(one), "w") as container:
+        stream = container.add_stream("libx264", rate=25, options={"preset": "ultrafast"})
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for picture in pictures(20):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(stream.encode(None))
+    both = tmp_path / "both.ts"
+    both.write_bytes(one.read_bytes() + one.read_bytes())
+    with pytest.raises(
+        InputError, match=r"frame 20 is at 0\.000 s, after one at 0\.760 s, expected times that increase"
+    ):
+        list(open_video(both).frames())

@@ -1,0 +1,223 @@
+"""Tables and arrays: whole or absent, checked, stamped, equal bytes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from affcli import arrays, recipes, tables
+from affcli.errors import InputError, OutputError, SchemaError
+from affcli.schemas import AFFECT, AUDIO, FEATURES
+
+RECIPE = recipes.recipe("embed", {"encoder": "toy"})
+INPUTS = [{"name": "a.faces.parquet", "sha256": "0" * 64}]
+
+
+def columns(n: int, clip: str = "a") -> dict[str, Any]:
+    return {
+        "clip": np.full(n, clip, dtype=object),
+        "frame": np.arange(n),
+        "time_us": np.arange(n) * 40_000,
+        "valid": np.ones(n, bool),
+    }
+
+
+def write_features(path: Path, n: int = 4, d: int = 3, **overrides: Any) -> None:
+    tables.write(
+        path,
+        FEATURES,
+        columns(n) | overrides,
+        recipe=RECIPE,
+        inputs=INPUTS,
+        facts={"encoder": "toy", "modality": "face", "width": d},
+        array=np.arange(n * d, dtype=np.float32).reshape(n, d),
+    )
+
+
+@pytest.fixture
+def features(tmp_path: Path) -> Path:
+    path = tmp_path / "a.toy.parquet"
+    write_features(path)
+    return path
+
+
+def test_a_table_comes_back_as_it_was_written(features: Path) -> None:
+    table = tables.read(features, FEATURES)
+    assert table.clip == "a"
+    assert table.column("time_us").tolist() == [0, 40_000, 80_000, 120_000]
+    assert table.header.recipe == RECIPE
+    assert table.header.inputs == INPUTS
+    assert table.array().tolist() == np.arange(12).reshape(4, 3).tolist()
+    assert not table.array().flags.writeable
+
+
+def test_units_and_meanings_are_inside_the_file(features: Path) -> None:
+    field = pq.read_schema(features).field("time_us")
+    assert field.metadata[b"unit"] == b"us"
+    assert b"presentation time" in field.metadata[b"doc"]
+
+
+def test_equal_inputs_give_equal_bytes(tmp_path: Path) -> None:
+    for folder in ("one", "two"):
+        write_features(tmp_path / folder / "a.toy.parquet")
+    for name in ("a.toy.parquet", "a.toy.npy"):
+        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
+
+
+def test_the_recorded_digest_is_the_array_files(features: Path) -> None:
+    described = tables.read_header(features).array
+    assert described is not None
+    assert described["sha256"] == recipes.digest(arrays.array_path(features))
+
+
+def test_nan_becomes_null_and_comes_back_as_nan(tmp_path: Path) -> None:
+    path = tmp_path / "a.affect.parquet"
+    values = columns(2) | {"valence": np.array([0.5, np.nan]), "arousal": np.array([-0.5, np.nan])}
+    values["time_us"] = np.array([None, None], dtype=object)
+    tables.write(path, AFFECT, values, recipe=RECIPE, inputs=[], facts={})
+    assert pq.read_table(path)["valence"].to_pylist() == [0.5, None]
+    assert np.isnan(tables.read(path, AFFECT).column("valence")[1])
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"frame": np.array([0, 1, 3, 4])}, "frames of clip a are not 0, 1, 2"),
+        ({"time_us": np.array([0, 40, 40, 80])}, "times of clip a do not increase"),
+        ({"valid": np.array([True, None, True, True], dtype=object)}, "column valid has nulls"),
+    ],
+)
+def test_rules_are_checked_and_nothing_is_left(tmp_path: Path, changed: dict[str, Any], message: str) -> None:
+    with pytest.raises(SchemaError, match=message):
+        write_features(tmp_path / "a.toy.parquet", **changed)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_rows_and_items_must_agree(tmp_path: Path) -> None:
+    with (
+        pytest.raises(SchemaError, match="4 rows beside an array of 3 items"),
+        tables.Writer(tmp_path / "a.toy.parquet", FEATURES, recipe=RECIPE, inputs=[]) as writer,
+    ):
+        writer.append(np.zeros((3, 2), np.float32))
+        writer.finish(columns(4), {})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_interrupted_writer_leaves_the_old_table(features: Path) -> None:
+    before = {path.name: path.read_bytes() for path in features.parent.iterdir()}
+    with (
+        pytest.raises(KeyboardInterrupt),
+        tables.Writer(features, FEATURES, recipe=RECIPE, inputs=[]) as writer,
+    ):
+        writer.append(np.zeros((2, 2), np.float32))
+        raise KeyboardInterrupt
+    assert {path.name: path.read_bytes() for path in features.parent.iterdir()} == before
+
+
+def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(pq, "write_table", full)
+    with pytest.raises(OutputError, match=r"a\.toy\.parquet: cannot be written \(No space left on device\)"):
+        write_features(tmp_path / "a.toy.parquet")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_keep_wants_the_same_recipe_inputs_and_array(features: Path) -> None:
+    assert tables.keep(features, FEATURES, RECIPE, INPUTS)
+    assert not tables.keep(features, FEATURES, recipes.recipe("embed", {"encoder": "other"}), INPUTS)
+    assert not tables.keep(features, FEATURES, RECIPE, [{"name": "b", "sha256": "1"}])
+    arrays.array_path(features).unlink()
+    assert not tables.keep(features, FEATURES, RECIPE, INPUTS)
+
+
+def test_keep_touches_the_table_after_its_array(features: Path) -> None:
+    old = 1_000_000_000
+    for path in (features, arrays.array_path(features)):
+        os.utime(path, (old, old))
+    assert tables.keep(features, FEATURES, RECIPE, INPUTS)
+    assert old < arrays.array_path(features).stat().st_mtime <= features.stat().st_mtime
+
+
+def break_parquet(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+def make_foreign(path: Path) -> None:
+    pq.write_table(pa.table({"x": [1]}), path)
+
+
+def make_newer(path: Path) -> None:
+    table = pq.read_table(path)
+    metadata = table.schema.metadata[tables.METADATA_KEY].replace(b'"version":1', b'"version":99')
+    pq.write_table(table.replace_schema_metadata({tables.METADATA_KEY: metadata}), path)
+
+
+def change_shape(path: Path) -> None:
+    np.save(arrays.array_path(path), np.zeros((4, 9), np.float32))
+
+
+def make_objects(path: Path) -> None:
+    np.save(arrays.array_path(path), np.array([{"a": 1}], dtype=object))
+
+
+def cut_array(path: Path) -> None:
+    file = arrays.array_path(path)
+    file.write_bytes(file.read_bytes()[:-8])
+
+
+@pytest.mark.parametrize(
+    ("damage", "kind", "message"),
+    [
+        (Path.unlink, InputError, "does not exist"),
+        (break_parquet, InputError, "cannot be read as Parquet"),
+        (make_foreign, SchemaError, "Parquet file of another program"),
+        (make_newer, SchemaError, "version 99.*upgrade affcli"),
+        (change_shape, SchemaError, r"a\.toy\.npy: holds float32 \(4, 9\), expected float32 \(4, 3\)"),
+        (make_objects, SchemaError, "holds Python objects"),
+        (cut_array, InputError, "cannot be read as an NPY array"),
+    ],
+)
+def test_damage_is_told_apart(
+    features: Path, damage: Callable[[Path], None], kind: type[Exception], message: str
+) -> None:
+    damage(features)
+    with pytest.raises(kind, match=message):
+        tables.read(features, FEATURES).array()
+
+
+def test_a_table_of_another_kind_is_refused(features: Path) -> None:
+    with pytest.raises(SchemaError, match="is a table of features, expected a table of audio"):
+        tables.read(features, AUDIO)
+
+
+def test_find_passes_over_other_tables(features: Path) -> None:
+    make_foreign(features.parent / "foreign.parquet")
+    assert [path for path, _ in tables.find(features.parent, FEATURES)] == [features]
+    with pytest.raises(InputError, match="holds no table of audio"):
+        tables.find(features.parent, AUDIO)
+
+
+@pytest.mark.parametrize("clip", ["../escape", "/etc/passwd", "", ".hidden", "-flag", "a\nb", "x" * 201])
+def test_a_clip_must_not_choose_its_own_place(tmp_path: Path, clip: str) -> None:
+    with pytest.raises(InputError, match="cannot be the name of a clip"):
+        tables.clip_path(tmp_path, clip, "faces")
+
+
+def test_ordinary_names_are_clips(tmp_path: Path) -> None:
+    for clip in ("12-24-1920x1080_left", "video10_1", "Größe 2 (final)", "a.b"):
+        assert tables.clip_path(tmp_path, clip, "faces").parent == tmp_path
+
+
+def test_clip_runs() -> None:
+    clips = np.array(["a", "a", "b", "a"], dtype=object)
+    assert list(tables.clip_runs(clips)) == [("a", 0, 2), ("b", 2, 3), ("a", 3, 4)]
+    assert list(tables.clip_runs(clips[:0])) == []
