@@ -1,0 +1,32 @@
+"""Curves in the terminal, from the dots of Braille characters."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+_DOTS = ((0x01, 0x02, 0x04, 0x40), (0x08, 0x10, 0x20, 0x80))  # of a Braille cell: [column][row], from the top
+_BLANK = 0x2800
+
+
+def curve(values: Sequence[float], width: int, height: int) -> list[str]:
+    """Lines that draw values from -1 (bottom) to 1 (top), `width` characters wide and `height` high.
+
+    A column of dots shows the mean of its share of the values.
+    """
+    columns, rows = 2 * width, 4 * height
+    cells = [[0] * width for _ in range(height)]
+    for column in range(columns):
+        start = column * len(values) // columns
+        share = values[start : max(start + 1, (column + 1) * len(values) // columns)]
+        mean = min(1.0, max(-1.0, sum(share) / len(share)))
+        row = round((1 - mean) / 2 * (rows - 1))
+        cells[row // 4][column // 2] |= _DOTS[column % 2][row % 4]
+    return ["".join(chr(_BLANK + cell) for cell in line) for line in cells]
+
+
+def panel(title: str, values: Sequence[float], seconds: float, width: int = 72, height: int = 5) -> str:
+    """A curve with its scale and its length in seconds."""
+    lines = curve(values, width, height)
+    marks = {0: "+1", height // 2: " 0", height - 1: "-1"}
+    body = [f"{marks.get(i, ''):>4} |{line}" for i, line in enumerate(lines)]
+    return "\n".join([f"     {title}", *body, f"      0 s{f'{seconds:.1f} s':>{width - 3}}"])
