@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -108,8 +109,9 @@ def explained(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
         raise OutputError(
             path,
             f"cannot be written ({error.strerror or error})",
-            advice="free space or choose another place with room",
+            advice="free space and run again" if full else "choose another place, or mend its permissions",
         ) from error

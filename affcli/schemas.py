@@ -138,6 +138,11 @@ AFFECT = Schema(
         Column("valence", "float64", "", "negative to positive, -1 to 1; null where not annotated", True),
         Column("arousal", "float64", "", "passive to active, -1 to 1; null where not annotated", True),
     ),
+    None,
+    (
+        ("annotated", "rows with valid = true"),
+        ("format", "of the label file it was imported from: aff-wild2 or csv"),
+    ),
 )
 
 WINDOWS = Schema(

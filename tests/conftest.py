@@ -8,7 +8,9 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
@@ -32,3 +34,51 @@ def shared_media() -> Path:
     if not folder.is_dir():
         pytest.skip("needs the real clips of ../shared/media")
     return folder
+
+
+@pytest.fixture
+def write_features() -> Callable[..., Path]:
+    """Write the features of a clip: `write_features(folder, "c1", vectors)`; by default face features named "hog"."""
+    from affcli import recipes, tables
+    from affcli.schemas import FEATURES
+
+    def write(
+        folder: Path,
+        clip: str,
+        vectors: NDArray[np.float32],
+        encoder: str = "hog",
+        modality: str = "face",
+        valid: NDArray[np.bool_] | None = None,
+        **settings: object,
+    ) -> Path:
+        n, width = vectors.shape
+        path = folder / f"{clip}.{encoder}.parquet"
+        columns = {
+            "clip": np.full(n, clip, dtype=object),
+            "frame": np.arange(n, dtype=np.int32),
+            "time_us": np.arange(n, dtype=np.int64) * 40_000,
+            "valid": np.ones(n, np.bool_) if valid is None else valid,
+        }
+        recipe = recipes.recipe("embed", {"encoder": encoder, **settings})
+        facts = {"encoder": encoder, "modality": modality, "width": width}
+        tables.write(path, FEATURES, columns, recipe=recipe, inputs=[], facts=facts, array=vectors.astype(np.float32))
+        return path
+
+    return write
+
+
+@pytest.fixture
+def write_labels() -> Callable[..., Path]:
+    """Write the labels of a clip: `write_labels(folder, "c1", affect)`, (n, 2) with NaN where not annotated."""
+    from affcli import recipes, tables
+    from affcli.labels.affect import Affect
+    from affcli.schemas import AFFECT
+
+    def write(folder: Path, clip: str, affect: NDArray[np.float64], **settings: object) -> Path:
+        path = folder / f"{clip}.affect.parquet"
+        columns = Affect(clip, affect[:, 0], affect[:, 1]).columns()
+        recipe = recipes.recipe("import-labels", settings)
+        tables.write(path, AFFECT, columns, recipe=recipe, inputs=[], facts={})
+        return path
+
+    return write

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
+from collections.abc import Callable
 from types import FrameType
 
 import typer
@@ -24,7 +25,7 @@ from affcli.cli import (
 from affcli.cli.options import command
 from affcli.errors import AffcliError
 
-COMMANDS = {
+COMMANDS: dict[str, Callable[..., None]] = {
     "demo": demo.demo,
     "extract-faces": extract_faces.extract_faces,
     "extract-audio": extract_audio.extract_audio,

@@ -1,2 +1,200 @@
-def info() -> None:
-    """x"""
+"""affcli info"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from affcli.cli.runs import Run
+from affcli.errors import InputError
+
+DESCRIPTION, TENSORS = "best.json", "best.safetensors"  # of a checkpoint directory
+MANY = 20  # entries of one list that text shows in full; --json shows all
+
+
+def info(
+    files: list[Path] = typer.Argument(
+        ..., metavar="FILE...", help="Tables (.parquet), arrays (.npy), or checkpoints (RUN or RUN/best.json)."
+    ),
+    as_json: bool = typer.Option(False, "--json", help="One JSON object per file and line."),
+) -> None:
+    """Say what a file is, check that it is whole, and show how it was made."""
+    run = Run(len(files))
+    for number, path in enumerate(files):
+        with run.clip():
+            described = _describe(path)
+            if as_json:
+                print(json.dumps(described, ensure_ascii=False, allow_nan=False))
+            else:
+                print("\n" * (number > 0) + "\n".join(_text(described)))
+    run.leave()
+
+
+def _describe(path: Path) -> dict[str, Any]:
+    """One file as plain values."""
+    if path.is_dir() or path.name == DESCRIPTION:
+        return _checkpoint(path if path.is_dir() else path.parent)
+    if path.suffix == ".npy":
+        return _array(path)
+    if path.suffix == ".parquet":
+        return _table(path)
+    raise InputError(
+        path,
+        "is of no kind that affcli writes" if path.exists() else "does not exist",
+        expected=f"a file .parquet or .npy, or a directory with {DESCRIPTION}",
+        advice="check the path",
+    )
+
+
+def _table(path: Path) -> dict[str, Any]:
+    import dataclasses
+
+    from affcli import tables
+    from affcli.arrays import array_path
+
+    schema = tables.read_header(path).schema
+    table = tables.read(path, schema)
+    described = table.header.to_json()
+    if table.header.array is not None:
+        table.array()
+        file = array_path(path)
+        described["array"] = {"name": file.name, "bytes": file.stat().st_size, **table.header.array}
+    return {
+        "path": str(path),
+        "kind": "table",
+        "schema": schema.name,
+        "version": schema.version,
+        "doc": schema.doc,
+        "rows": table.data.num_rows,
+        "columns": [dataclasses.asdict(column) for column in schema.columns],
+        **described,
+    }
+
+
+def _array(path: Path) -> dict[str, Any]:
+    from affcli import tables
+    from affcli.arrays import open_array
+
+    table = path.with_suffix(".parquet")
+    if not path.exists():
+        raise InputError(path, "does not exist", advice="check the path")
+    if not table.exists():
+        raise InputError(
+            path, "stands alone", expected=f"{table.name} beside it", advice="copy both together, or make both again"
+        )
+    header = tables.read_header(table)
+    found = open_array(table, header.array)
+    return {
+        "path": str(path),
+        "kind": "array",
+        "shape": list(found.shape),
+        "dtype": str(found.dtype),
+        "bytes": path.stat().st_size,
+        "holds": header.schema.array.doc if header.schema.array else "",
+        "table": table.name,
+    }
+
+
+def _checkpoint(run: Path) -> dict[str, Any]:
+    """A checkpoint by its description alone, read without the network it describes."""
+    from affcli.recipes import digest
+
+    path, tensors = run / DESCRIPTION, run / TENSORS
+    if not path.exists():
+        raise InputError(
+            run,
+            f"holds no {DESCRIPTION}" if run.exists() else "does not exist",
+            expected="a directory that affcli train wrote",
+            advice="name its files one by one where it holds tables",
+        )
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(path, f"cannot be read ({error})", expected="JSON", advice="train again") from error
+    if not isinstance(content, dict):
+        raise InputError(path, "describes no checkpoint", expected="a JSON object", advice="check the path")
+    found = digest(tensors)
+    if content.get("tensors", found) != found:
+        raise InputError(
+            tensors,
+            f"is not the file that {DESCRIPTION} describes (its SHA-256 differs)",
+            expected=f"{str(content['tensors'])[:12]}...",
+            advice="copy the whole directory again, or train again",
+        )
+    return {"path": str(run), "kind": "checkpoint", "bytes": tensors.stat().st_size, **content}
+
+
+def _text(described: dict[str, Any]) -> Iterator[str]:
+    """A description for people."""
+    rest = dict(described)
+    yield rest.pop("path")
+    if rest["kind"] == "table":
+        yield from _table_text(rest)
+    for name, value in rest.items():
+        yield from _tree(name, value, 1)
+
+
+def _table_text(rest: dict[str, Any]) -> Iterator[str]:
+    """Schema, rows, columns and facts, each with its meaning; they are taken out of `rest`."""
+    from affcli.schemas import SCHEMAS
+
+    meaning = dict(SCHEMAS[rest["schema"]].facts)
+    yield f"  {rest.pop('kind')} {rest.pop('schema')}, version {rest.pop('version')}: {rest.pop('doc')}"
+    yield f"  rows: {rest.pop('rows')}"
+    yield "  columns:"
+    columns = rest.pop("columns")
+    wide = {key: max(len(column[key]) for column in columns) for key in ("name", "type", "unit")}
+    for column in columns:
+        cells = " ".join(column[key].ljust(width) for key, width in wide.items())
+        yield f"    {cells}  {column['doc']}"
+    yield "  facts:"
+    for name, value in rest.pop("facts").items():
+        shown = list(_tree(name, value, 2))
+        shown[0] += f"  ({meaning[name]})" if name in meaning else ""
+        yield from shown
+
+
+def _tree(name: str, value: Any, depth: int) -> Iterator[str]:
+    """A value by name, and what is in it one step further in."""
+    pad = "  " * depth
+    if name == "bytes":
+        yield f"{pad}size: {_size(value)}"
+    elif isinstance(value, dict) and value and "step" in value:
+        yield f"{pad}{name}: {value['step']} (affcli {value.get('affcli')})"
+        for key, setting in {**(value.get("config") or {}), "weights": value.get("weights") or None}.items():
+            if setting is not None:
+                yield from _tree(key, setting, depth + 1)
+        for parent in value.get("parents", []):
+            yield from _tree("from", parent, depth + 1)
+    elif isinstance(value, dict) and value:
+        yield f"{pad}{name}:"
+        for key in list(value)[:MANY]:
+            yield from _tree(key, value[key], depth + 1)
+        if len(value) > MANY:
+            yield f"{pad}  ... and {len(value) - MANY} more"
+    elif isinstance(value, list) and value and isinstance(value[0], dict):
+        yield f"{pad}{name}:"
+        for entry in value[:MANY]:
+            yield f"{pad}  {', '.join(f'{key} {_plain(item)}' for key, item in entry.items())}"
+        if len(value) > MANY:
+            yield f"{pad}  ... and {len(value) - MANY} more"
+    else:
+        yield f"{pad}{name}: {_plain(value)}"
+
+
+def _plain(value: Any) -> str:
+    if value in (None, [], {}):
+        return "none"
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _size(count: int) -> str:
+    """Bytes for people, in powers of 1000."""
+    size, units = float(count), ["bytes", "kB", "MB", "GB", "TB"]
+    while size >= 1000 and len(units) > 1:
+        size, units = size / 1000, units[1:]
+    return f"{size:.3g} {units[0]}"

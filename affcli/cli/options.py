@@ -34,7 +34,7 @@ def configure(config: type[C], values: Mapping[str, Any]) -> C:
 
 
 VIDEOS = typer.Argument(
-    ..., metavar="VIDEOS...", help="Video files, directories of them, or - for a list of paths on stdin."
+    ..., metavar="VIDEOS", help="Video files, directories of them, or - for a list of paths on stdin."
 )
 OUT = typer.Argument(..., metavar="OUT", help="Directory for the results; made where it is missing.")
 FORCE = typer.Option(False, "--force", help="Make everything again, even what is up to date.")
@@ -79,4 +79,7 @@ def command(function: Callable[..., None]) -> Callable[..., None]:
         parameters=[*signature.parameters.values(), *extra]
     )
     run.__annotations__ = {p.name: p.annotation for p in [*signature.parameters.values(), *extra]}
+    # Line breaks inside a paragraph are the source code's, not the reader's.
+    paragraphs = inspect.cleandoc(function.__doc__ or "").split("\n\n")
+    run.__doc__ = "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
     return run

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import typer
 
 from affcli.cli.options import Verbosity
-from affcli.errors import AffcliError, InputError, OutputError
+from affcli.errors import AffcliError, InputError, OutputError, UsageError
 
 
 class Run:
@@ -31,8 +31,8 @@ class Run:
         made, kept = self.made, self.kept
         try:
             yield
-        except OutputError:
-            raise  # a full disk is not this clip's fault: the others would fail too
+        except (OutputError, UsageError):
+            raise  # a full disk or a wrong option is not this clip's fault: the others would fail too
         except AffcliError as error:
             self.failures.append(error)
             print(f"affcli: {error}", file=sys.stderr)
@@ -50,6 +50,10 @@ class Run:
             counts = {"made": self.made, "up to date": self.kept, "failed": len(self.failures)}
             said = ", ".join(f"{count} {word}" for word, count in counts.items() if count)
             print(f"affcli: {self.clips} clip{'s' * (self.clips != 1)}: {said}", file=sys.stderr)
+        self.leave()
+
+    def leave(self) -> None:
+        """Exit where anything failed."""
         if self.failures:
             alone = self.clips == 1
             raise typer.Exit(self.failures[0].status if alone else InputError.status)

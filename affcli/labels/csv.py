@@ -1,0 +1,158 @@
+"""CSV with valence and arousal: `clip,frame,valence,arousal`, without `clip`, or one line per frame.
+
+Arrow reads what is in order, fast; at the first doubt the file is read again line by line, and that reading is the one
+that decides: it returns the same clips or says which line is wrong.
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+import re
+from collections.abc import Iterable
+from typing import TextIO
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+
+from affcli.errors import InputError
+from affcli.labels import affwild2, lines
+from affcli.labels.affect import DIMENSIONS, HIGH, Affect
+from affcli.labels.lines import COLUMNS, EXPECTED, NUMBER, Layout
+from affcli.tables import clip_runs
+
+
+def parse(content: bytes, source: str, stem: str, *, affwild2_only: bool = False) -> list[Affect]:
+    """The clips of one CSV or Aff-Wild2 text file, in its order.
+
+    `source` names the file in messages and `stem` the clip of a file without a column `clip`.  Columns may be in any
+    order, and others stand among them; an empty cell, and any value below -1, is not annotated.  Raises
+    InputError with the line and what to do about it.
+    """
+    text = _decode(content, source)
+    header = _header(text, source)
+    if affwild2_only:
+        affwild2.require_header(source, header)
+    layout = _layout(header, source)
+    found = _parse_fast(content, layout, source, stem)
+    if found is None:
+        found = list(lines.parse(text, layout, source, stem))
+    return [affwild2.mark(affect) for affect in found]
+
+
+def write_csv(stream: TextIO, clips: Iterable[Affect]) -> None:
+    """Write `clip,frame,valence,arousal`: floats as short as they can be read back exactly, empty = not annotated."""
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for affect in clips:
+        rows = zip(affect.valence.tolist(), affect.arousal.tolist(), strict=True)
+        writer.writerows(
+            (affect.clip, frame, *("" if math.isnan(value) else value for value in row))
+            for frame, row in enumerate(rows)
+        )
+
+
+def _decode(content: bytes, source: str) -> str:
+    if not content.strip():
+        raise InputError(source, "is empty", expected=EXPECTED, advice="check how it was made")
+    try:
+        if b"\0" in content:
+            raise UnicodeDecodeError("utf-8", content, content.index(b"\0"), 0, "NUL")
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise InputError(
+            source,
+            f"is no UTF-8 text (byte {content[error.start]:#04x} in line {line})",
+            expected=EXPECTED,
+            advice="save it as UTF-8, or name another file",
+        ) from error
+
+
+def _header(text: str, source: str) -> list[str]:
+    """The column names of the first line, in lower case and without blanks around them."""
+    line = re.split(r"[\r\n]", text, maxsplit=1)[0]
+    try:
+        cells = next(csv.reader([line]), [])
+    except csv.Error as error:
+        raise InputError(
+            source, f"has a first line that is no CSV ({error})", expected=EXPECTED, advice="name another file"
+        ) from error
+    return [cell.strip().lower() for cell in cells]
+
+
+def _layout(header: list[str], source: str) -> Layout:
+    affwild2.refuse_other_tasks(source, header)
+    if any(name not in header for name in DIMENSIONS):
+        found, advice = _unknown(header)
+        raise InputError(source, found, expected=EXPECTED, advice=advice)
+    for name in COLUMNS:
+        if header.count(name) > 1:
+            raise InputError(source, f"has two columns {name}", expected=EXPECTED, advice="rename or remove one")
+    if "clip" in header and "frame" not in header:
+        raise InputError(
+            source,
+            "has a column clip and no column frame",
+            expected=EXPECTED,
+            advice="number each clip's frames from 0",
+        )
+    return Layout(len(header), {name: header.index(name) for name in COLUMNS if name in header})
+
+
+def _unknown(header: list[str]) -> tuple[str, str]:
+    """What is wrong with a first line that names no valence or no arousal, and what to do."""
+    first = ",".join(header)[:80]
+    for mark, word in ((";", "semicolons"), ("\t", "tabs")):
+        if len(header) == 1 and mark in header[0]:
+            return f"is separated by {word}", "separate its cells with commas, and write decimals with a point"
+    if all(NUMBER.fullmatch(cell) for cell in header):
+        return f"begins with numbers ('{first}')", "put the line valence,arousal at the top"
+    missing = " and no column ".join(name for name in DIMENSIONS if name not in header)
+    return f"has no column {missing} (line 1: '{first}')", "name its columns in line 1"
+
+
+def _parse_fast(content: bytes, layout: Layout, source: str, stem: str) -> list[Affect] | None:
+    """The clips of a file in which everything is in order, else None."""
+    content = content.rstrip(b"\r\n")
+    if any(ends in content for ends in (b"\n\n", b"\n\r", b"\r\r")):
+        return None  # Arrow would make an empty line a frame without values
+    types = {"clip": pa.dictionary(pa.int32(), pa.string()), "frame": pa.int64()}
+    try:
+        table = pyarrow.csv.read_csv(
+            pa.py_buffer(content),
+            read_options=pyarrow.csv.ReadOptions(column_names=layout.names, skip_rows=1, block_size=1 << 23),
+            convert_options=pyarrow.csv.ConvertOptions(
+                column_types={name: types.get(name, pa.float64()) for name in layout.position},
+                include_columns=list(layout.position),
+                null_values=[""],
+            ),
+        )
+    except pa.ArrowException:
+        return None
+    count = table.num_rows
+    values = {}
+    for name in DIMENSIONS:
+        values[name] = table.column(name).to_numpy()
+        sound = np.count_nonzero(values[name] <= HIGH) - np.count_nonzero(np.isneginf(values[name]))
+        if sound + table.column(name).null_count != count:
+            return None
+    runs = [(stem, 0, count)]
+    if "clip" in layout.position:
+        clips = table.column("clip").unify_dictionaries().combine_chunks()
+        if clips.null_count:
+            return None
+        names = clips.dictionary.to_pylist()
+        runs = [(names[int(code)].strip(), *rest) for code, *rest in clip_runs(clips.indices.to_numpy())]
+    if not count or len({clip for clip, *_ in runs} | {""}) != len(runs) + 1:
+        return None
+    if "frame" in layout.position:
+        lengths = [stop - start for _, start, stop in runs]
+        starts = np.repeat([start for _, start, _ in runs], lengths)
+        if table.column("frame").null_count or (table.column("frame").to_numpy() != np.arange(count) - starts).any():
+            return None
+    named = "clip" in layout.position
+    return [
+        Affect(clip, values["valence"][start:stop], values["arousal"][start:stop], source=source, named=named)
+        for clip, start, stop in runs
+    ]

@@ -1,0 +1,141 @@
+"""A CSV file read line by line: slow, strict, and able to say which line is wrong."""
+
+from __future__ import annotations
+
+import csv
+import io
+import itertools
+import math
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from affcli.errors import InputError
+from affcli.labels.affect import DIMENSIONS, HIGH, Affect
+
+COLUMNS = ("clip", "frame", *DIMENSIONS)
+NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+EXPECTED = "the columns clip,frame,valence,arousal, or frame,valence,arousal, or valence,arousal with a line per frame"
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Which columns a file has, by position."""
+
+    width: int
+    position: dict[str, int]  # of COLUMNS, those that are there
+
+    @property
+    def names(self) -> list[str]:
+        """A distinct name for each column."""
+        known = {index: name for name, index in self.position.items()}
+        return [known.get(index, f"_{index}") for index in range(self.width)]
+
+
+def parse(text: str, layout: Layout, source: str, stem: str) -> Iterator[Affect]:
+    """The clips, one by one.  Raises InputError at the first line that is not in order."""
+    seen: set[str] = set()
+    for clip, rows in itertools.groupby(_rows(text, layout, source, stem), key=lambda row: row.clip):
+        values: list[tuple[float, float]] = []
+        for row in rows:
+            if not values and clip in seen:
+                raise row.wrong(f"clip '{clip}' comes again", "the lines of a clip together", "sort by clip and frame")
+            if row.frame is not None and row.frame != len(values):
+                raise _misplaced(row, len(values))
+            values.append((row.valence, row.arousal))
+        seen.add(clip)
+        valence, arousal = np.array(values, dtype=np.float64).T.copy()
+        yield Affect(clip, valence, arousal, source=source, named="clip" in layout.position)
+    if not seen:
+        raise InputError(
+            source, "holds a header and nothing else", expected="a line per frame", advice="check how it was made"
+        )
+
+
+@dataclass(frozen=True)
+class _Row:
+    source: str
+    line: int
+    clip: str
+    frame: int | None
+    valence: float
+    arousal: float
+
+    def wrong(self, found: str, expected: str, advice: str) -> InputError:
+        return InputError(f"{self.source}, line {self.line}", found, expected=expected, advice=advice)
+
+
+def _rows(text: str, layout: Layout, source: str, stem: str) -> Iterator[_Row]:
+    """Every line after the header, its cells checked one by one."""
+    reader = csv.reader(io.StringIO(text, newline=""))
+    blank = 0
+    try:
+        next(reader)
+        for cells in reader:
+            line = reader.line_num
+            if len(cells) < 2 and not "".join(cells).strip():
+                blank = blank or line
+                continue
+            if blank:  # at the end of a file it does no harm
+                raise InputError(
+                    f"{source}, line {blank}",
+                    "is empty",
+                    expected="a frame",
+                    advice="write a comma for a frame without values",
+                )
+            if len(cells) != layout.width:
+                raise InputError(
+                    f"{source}, line {line}",
+                    f"has {len(cells)} cell{'s' * (len(cells) != 1)}",
+                    expected=f"{layout.width} as in line 1",
+                    advice="complete or remove the line",
+                )
+            yield _row({name: cells[index].strip() for name, index in layout.position.items()}, source, line, stem)
+    except csv.Error as error:
+        raise InputError(
+            f"{source}, line {reader.line_num}", f"is no CSV ({error})", expected=EXPECTED, advice="check its quotes"
+        ) from error
+
+
+def _row(cells: dict[str, str], source: str, line: int, stem: str) -> _Row:
+    frame = cells.get("frame")
+    row = _Row(source, line, cells.get("clip", stem), None, math.nan, math.nan)
+    if not row.clip:
+        raise row.wrong("names no clip", "a name in every line", "fill in the cell")
+    if frame is not None and not re.fullmatch(r"-?\d{1,9}", frame, re.ASCII):
+        raise row.wrong(f"frame is '{frame[:40]}'", "a whole number", "number the frames 0, 1, 2, ...")
+    values = []
+    for name in DIMENSIONS:
+        cell = cells[name]
+        if cell and not NUMBER.fullmatch(cell):
+            raise row.wrong(
+                f"{name} is '{cell[:40]}'", "a number or nothing", "leave the cell empty where there is no value"
+            )
+        value = float(cell) if cell else math.nan
+        if value > HIGH or math.isinf(value):
+            raise row.wrong(
+                f"{name} is {cell[:40]}", "-1 to 1", "convert the scale first: nothing is rescaled in silence"
+            )
+        values.append(value)
+    return _Row(source, line, row.clip, None if frame is None else int(frame), values[0], values[1])
+
+
+def _misplaced(row: _Row, wanted: int) -> InputError:
+    """What is wrong with a frame number that is not `wanted`."""
+    if wanted == 0 and row.frame == 1:
+        return row.wrong(
+            f"frames of clip '{row.clip}' begin at 1", "0 for the first frame", "subtract 1 from every frame"
+        )
+    if row.frame == wanted - 1 >= 0:
+        return row.wrong(f"frame {row.frame} comes twice", f"frame {wanted}", "keep one line per frame")
+    if row.frame is not None and row.frame > wanted:
+        return row.wrong(
+            f"frame {row.frame} where frame {wanted} is due",
+            "every frame, in order",
+            "sort by clip and frame, and write empty cells for a frame without values",
+        )
+    return row.wrong(
+        f"frame {row.frame} where frame {wanted} is due", "every frame once, in order", "sort by clip and frame"
+    )

