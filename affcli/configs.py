@@ -113,6 +113,11 @@ class GruFusion:
     pose_units: tuple[int, ...] = setting((128, 64), "dense widths of a pose branch", source="GRU fusion")
     head_units: int = setting(64, "width of the dense layer after the concatenation", source="GRU fusion")
     dropout: float = setting(0.25, "share of activations dropped after each layer", source="GRU fusion")
+    norm_warmup: int = setting(
+        100,
+        "batches over which the statistics of batch normalisation are a plain mean; 0 for Keras's fixed momentum",
+        unit="batches",
+    )
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +56,21 @@ def differences(one: Any, other: Any, at: str = "") -> list[str]:
         found = (differences(a, b, f"{at}[{i}]") for i, (a, b) in enumerate(zip(one, other, strict=True)))
         return [line for lines in found for line in lines]
     return [] if one == other else [f"{at}: {json.dumps(one)}, other {json.dumps(other)}"]
+
+
+def outline(made: Recipe, depth: int = 0) -> list[str]:
+    """A line per step, the last step first, each parent further in: `train: model gru-fusion, lr 0.001, ...`."""
+    settings = ", ".join(f"{name} {value}" for name, value in _flat(made["config"]))
+    line = f"{'  ' * depth}{made['step']}: {settings}"
+    return [line, *(below for parent in made["parents"] for below in outline(parent, depth + 1))]
+
+
+def _flat(config: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    for name, value in config.items():
+        if isinstance(value, dict):
+            yield from _flat(value)
+        else:
+            yield name, " ".join(map(str, value)) if isinstance(value, list) else value
 
 
 def digest(path: Path) -> str:

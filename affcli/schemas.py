@@ -122,7 +122,7 @@ FEATURES = Schema(
     Array("n, d", "float32", "one vector per frame"),
     (
         ("encoder", "name of the encoder"),
-        ("modality", "face or audio"),
+        ("modality", "face, audio or pose"),
         ("width", "numbers per vector"),
     ),
 )
@@ -163,7 +163,7 @@ WINDOWS = Schema(
         ("length", "window length that was asked for, frames"),
         ("overlap", "overlap that was asked for, frames"),
         ("features", "feature sets: name to width, modality and recipe"),
-        ("clips", "clip to frames, and to the feature and label files by relative path and digest"),
+        ("clips", "clip to frames, split, and its feature and label files by relative path and digest"),
     ),
 )
 

@@ -8,10 +8,9 @@ stands beside the table, that array's shape, dtype and SHA-256.
 from __future__ import annotations
 
 import contextlib
-import itertools
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -23,6 +22,7 @@ import pyarrow.parquet as pq
 from numpy.typing import ArrayLike, NDArray
 
 from affcli.arrays import ArrayFile, array_path, aside, explained, open_array
+from affcli.clips import clip_runs
 from affcli.errors import InputError, SchemaError
 from affcli.recipes import Recipe
 from affcli.schemas import SCHEMAS, Schema
@@ -82,22 +82,6 @@ def arrow_schema(schema: Schema) -> pa.Schema:
         )
         for column in schema.columns
     )
-
-
-def clip_path(directory: Path, clip: str, kind: str) -> Path:
-    """`directory/<clip>.<kind>.parquet`.
-
-    Raises InputError where the clip's name cannot safely be a file name.
-    """
-    safe = all(character.isalnum() or character in " ._-+=,()[]@~" for character in clip)
-    if not safe or not clip or clip[0] in ".-~ " or len(clip.encode()) > 200:
-        raise InputError(
-            repr(clip),
-            "cannot be the name of a clip",
-            expected="letters, digits and ._-+=,()[]@~, a letter or digit first, 200 bytes at most",
-            advice="rename the file",
-        )
-    return directory / f"{clip}.{kind}.parquet"
 
 
 class Writer:
@@ -303,14 +287,6 @@ def _check(path: Path, schema: Schema, data: pa.Table, array: dict[str, Any] | N
                 raise refuse(f"times of clip {clip} do not increase", "each frame later than the one before")
     if array is not None and schema.array and schema.array.by_row and array["shape"][0] != data.num_rows:
         raise refuse(f"{data.num_rows} rows beside an array of {array['shape'][0]} items", "one item per row")
-
-
-def clip_runs(clips: NDArray[Any]) -> Iterator[tuple[str, int, int]]:
-    """Each unbroken run of equal names in a (rows,) column: name, first row, row after the last."""
-    edges = np.flatnonzero(clips[1:] != clips[:-1]) + 1
-    for start, stop in itertools.pairwise([0, *edges.tolist(), len(clips)]):
-        if stop > start:
-            yield str(clips[start]), start, stop
 
 
 def _arrow_column(values: ArrayLike, kind: pa.DataType) -> pa.Array:

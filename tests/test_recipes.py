@@ -24,6 +24,13 @@ def test_differences_say_where() -> None:
     assert recipes.differences(one, other) == ["parents[0].config.det_size: 320, other 640"]
 
 
+def test_an_outline_is_a_line_per_step() -> None:
+    made = recipes.recipe(
+        "train", {"lr": 0.1, "network": {"units": [8, 4]}}, parents=[recipes.recipe("window", {"length": 15})]
+    )
+    assert recipes.outline(made) == ["train: lr 0.1, units 8 4", "  window: length 15"]
+
+
 def test_a_recipe_refuses_what_json_cannot_say() -> None:
     with pytest.raises(ValueError, match="JSON"):
         recipes.recipe("train", {"lr": float("nan")})

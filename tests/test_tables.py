@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from affcli import arrays, recipes, tables
+from affcli.clips import clip_runs, table_path
 from affcli.errors import InputError, OutputError, SchemaError
 from affcli.schemas import AFFECT, AUDIO, FEATURES
 
@@ -209,15 +210,15 @@ def test_find_passes_over_other_tables(features: Path) -> None:
 @pytest.mark.parametrize("clip", ["../escape", "/etc/passwd", "", ".hidden", "-flag", "a\nb", "x" * 201])
 def test_a_clip_must_not_choose_its_own_place(tmp_path: Path, clip: str) -> None:
     with pytest.raises(InputError, match="cannot be the name of a clip"):
-        tables.clip_path(tmp_path, clip, "faces")
+        table_path(tmp_path, clip, "faces")
 
 
 def test_ordinary_names_are_clips(tmp_path: Path) -> None:
     for clip in ("12-24-1920x1080_left", "video10_1", "Größe 2 (final)", "a.b"):
-        assert tables.clip_path(tmp_path, clip, "faces").parent == tmp_path
+        assert table_path(tmp_path, clip, "faces").parent == tmp_path
 
 
 def test_clip_runs() -> None:
     clips = np.array(["a", "a", "b", "a"], dtype=object)
-    assert list(tables.clip_runs(clips)) == [("a", 0, 2), ("b", 2, 3), ("a", 3, 4)]
-    assert list(tables.clip_runs(clips[:0])) == []
+    assert list(clip_runs(clips)) == [("a", 0, 2), ("b", 2, 3), ("a", 3, 4)]
+    assert list(clip_runs(clips[:0])) == []

@@ -96,7 +96,9 @@ FACTS = Facts(
     1,
     {"hog": FeatureSet(8, "face", {"step": "embed"}), "mel": FeatureSet(4, "audio", {"step": "embed"})},
     {
-        "a": Clip(5, "train", {"hog": File("f/a.hog.parquet", "1"), "mel": File("f/a.mel.parquet", "2")}, File("l", "3")),
+        "a": Clip(
+            5, "train", {"hog": File("f/a.hog.parquet", "1"), "mel": File("f/a.mel.parquet", "2")}, File("l", "3")
+        ),
         "b": Clip(2, "val", {"hog": File("f/b.hog.parquet", "4"), "mel": File("f/b.mel.parquet", "5")}, None),
     },
 )

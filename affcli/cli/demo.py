@@ -116,10 +116,11 @@ def _predict_own(directory: Path, video: Path) -> None:
 def _plot(own: Path, clip: str) -> None:
     from affcli import tables
     from affcli.cli.plot import panel
+    from affcli.clips import table_path
     from affcli.schemas import AFFECT, FACES
 
-    table = tables.read(tables.clip_path(own, clip, "affect"), AFFECT)
-    faces = tables.read(tables.clip_path(own, clip, "faces"), FACES).column("valid")
+    table = tables.read(table_path(own, clip, "affect"), AFFECT)
+    faces = tables.read(table_path(own, clip, "faces"), FACES).column("valid")
     times = table.column("time_us")
     seconds = float(times[-1] - times[0]) / 1e6
     print()

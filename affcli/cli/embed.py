@@ -31,6 +31,7 @@ def embed(
     """
     entry = ENCODERS[encoder]
     from affcli import recipes, schemas, tables
+    from affcli.clips import table_path
 
     schema = {"face": schemas.FACES, "audio": schemas.AUDIO}[entry.modality]
     config = entry.config()
@@ -43,7 +44,7 @@ def embed(
                 "embed", {"encoder": encoder, **recipes.plain(config)}, weights=encode.weights, parents=[header.recipe]
             )
             table = tables.read(path, schema)
-            target = tables.clip_path(out, table.clip, encoder)
+            target = table_path(out, table.clip, encoder)
             inputs = [recipes.source(path)]
             if not force and tables.keep(target, schemas.FEATURES, recipe, inputs):
                 run.keep()

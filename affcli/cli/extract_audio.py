@@ -34,6 +34,7 @@ def extract_audio(
     there at all is a fact in the table (valid = false), not a failure.
     """
     from affcli import recipes, tables
+    from affcli.clips import table_path
     from affcli.media.find import sources
     from affcli.schemas import AUDIO
 
@@ -43,7 +44,7 @@ def extract_audio(
     run = Run(len(found))
     for source in progress(found, "extract-audio", "clip", len(found)):
         with run.clip():
-            path = tables.clip_path(out, source.clip, "audio")
+            path = table_path(out, source.clip, "audio")
             inputs = [recipes.source(source.path)]
             if not force and tables.keep(path, AUDIO, recipe, inputs):
                 run.keep()

@@ -48,6 +48,7 @@ def extract_faces(
     valid = false and a black crop; a video without any face is a result, with a warning.
     """
     from affcli import recipes, tables
+    from affcli.clips import table_path
     from affcli.faces import DETECTORS
     from affcli.media.find import sources
     from affcli.schemas import FACES
@@ -59,7 +60,7 @@ def extract_faces(
     run = Run(len(found))
     for source in progress(found, "extract-faces", "clip", len(found)):
         with run.clip():
-            path = tables.clip_path(out, source.clip, "faces")
+            path = table_path(out, source.clip, "faces")
             inputs = [recipes.source(source.path)]
             if not force and tables.keep(path, FACES, recipe, inputs):
                 run.keep()

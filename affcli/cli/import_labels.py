@@ -29,6 +29,7 @@ def import_labels(
     clip's name.
     """
     from affcli import recipes, tables
+    from affcli.clips import table_path
     from affcli.labels.read import read_text, text_files
     from affcli.schemas import AFFECT
 
@@ -51,7 +52,7 @@ def import_labels(
                         advice="rename one of them, or leave one out",
                     )
                 seen[affect.clip] = path
-                target = tables.clip_path(out, affect.clip, "affect")
+                target = table_path(out, affect.clip, "affect")
                 if not force and tables.keep(target, AFFECT, recipe, inputs):
                     run.keep()
                     continue

@@ -1,2 +1,185 @@
-def predict() -> None:
-    """x"""
+"""affcli predict"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import typer
+
+from affcli.cli.options import FORCE
+from affcli.cli.progress import progress, say
+from affcli.cli.runs import Run
+from affcli.errors import AffcliError, UsageError
+
+if TYPE_CHECKING:
+    from affcli.cli.featuresets import FeatureFile
+    from affcli.cli.to_predict import Clip
+    from affcli.labels.affect import Affect
+    from affcli.recipes import Recipe
+    from affcli.training.checkpoint import Checkpoint
+
+log = logging.getLogger(__name__)
+
+RUN = typer.Argument(..., metavar="RUN", help="Checkpoint: a directory that affcli train wrote.")
+SOURCES = typer.Argument(
+    ..., metavar="WINDOWS|FEATURES...", help="One windows table, or directories and tables of features."
+)
+OUT = typer.Option(
+    ...,
+    "--out",
+    "-o",
+    help="A directory for a table per clip, or one table (.parquet), or one CSV file (.csv), or - for CSV on stdout.",
+)
+SPLIT = typer.Option("all", "--split", help="Which clips of a windows table to predict.")
+BATCH = typer.Option(256, "--batch", min=1, help="Windows at a time; fewer need less memory.")
+DEVICE = typer.Option("auto", "--device", help="Where to compute; auto takes an accelerator where there is one.")
+
+
+def predict(
+    run: Path = RUN,
+    sources: list[Path] = SOURCES,
+    out: Path = OUT,
+    split: Literal["train", "val", "test", "all"] = SPLIT,
+    batch: int = BATCH,
+    device: Literal["auto", "cpu", "cuda", "mps"] = DEVICE,
+    force: bool = FORCE,
+) -> None:
+    """Predict valence and arousal of every frame with a trained network.
+
+    The features must be made as those of the training were. Every frame gets a value, whether or not the features
+    describe it: the mean over the windows it is in. In a directory, only missing and outdated tables are made.
+    """
+    from affcli import recipes
+    from affcli.cli.to_predict import clips_of
+    from affcli.models.device import pick
+    from affcli.training.checkpoint import TENSORS, load
+
+    _check(out)
+    checkpoint = load(run)
+    if not checkpoint.description.finished:
+        log.warning("%s: its training was broken off; this is its best epoch until then", run)
+    plan, clips = clips_of(sources, checkpoint.description, split)
+    recipe = recipes.recipe(
+        "predict",
+        {"model": checkpoint.description.model, **recipes.plain(plan)},
+        weights={TENSORS: checkpoint.description.tensors},
+        parents=[checkpoint.description.recipe],
+    )
+    network = _Network(checkpoint, batch, pick(device))
+    if out.is_dir() or (out.suffix not in (".parquet", ".csv") and str(out) != "-"):
+        _write_each(out, clips, network, recipe, force)
+    else:
+        _write_one(out, clips, network, recipe, force)
+
+
+@dataclass(frozen=True)
+class _Network:
+    checkpoint: Checkpoint
+    batch: int
+    device: Any
+
+    def predict(self, clip: Clip, files: dict[str, FeatureFile]) -> Affect:
+        """Valence and arousal of one clip."""
+        import numpy as np
+
+        from affcli.cli.windowed import clip_data
+        from affcli.labels.affect import Affect
+        from affcli.prediction import predict
+        from affcli.training.data import WindowedClips
+
+        data = clip_data(clip.name, files, None)
+        starts, lengths = clip.windows(data.frames)
+        which = np.zeros(len(starts), np.int64)
+        windows = WindowedClips([data], which, starts, lengths, self.checkpoint.standardisation)
+        values = predict(self.checkpoint.model, windows.batches(self.batch), data.frames, self.device)
+        return Affect(clip.name, values[:, 0], values[:, 1], next(iter(files.values())).time_us)
+
+
+def _check(out: Path) -> None:
+    if out.suffix in (".txt", ".tsv", ".json", ".jsonl", ".npy", ".pq", ".feather"):
+        raise UsageError(
+            f"--out {out}",
+            f"asks for a {out.suffix} file",
+            expected="a directory, a name that ends in .parquet or .csv, or -",
+            advice="choose one of these",
+        )
+
+
+def _write_each(out: Path, clips: list[Clip], network: _Network, recipe: Recipe, force: bool) -> None:
+    """A table for each clip, in a directory."""
+    from affcli import recipes, tables
+    from affcli.clips import table_path
+    from affcli.schemas import AFFECT
+
+    run = Run(len(clips))
+    for clip in progress(clips, "predict", "clip", len(clips)):
+        with run.clip():
+            path = table_path(out, clip.name, "affect")
+            files = clip.files()
+            inputs = [recipes.source(file.path) for file in files.values()]
+            if not force and tables.keep(path, AFFECT, recipe, inputs):
+                run.keep()
+                continue
+            columns = network.predict(clip, files).columns()
+            tables.write(path, AFFECT, columns, recipe=recipe, inputs=inputs, facts={})
+    run.close()
+
+
+def _write_one(out: Path, clips: list[Clip], network: _Network, recipe: Recipe, force: bool) -> None:
+    """All clips in one table or CSV: whole, or not at all."""
+    import numpy as np
+
+    from affcli import tables
+    from affcli.arrays import explained
+    from affcli.schemas import AFFECT
+
+    with explained(out):  # before the work, not after it
+        out.parent.mkdir(parents=True, exist_ok=True)
+    inputs = _inputs(clips) if out.suffix == ".parquet" else []
+    if inputs and not force and tables.keep(out, AFFECT, recipe, inputs):
+        say(f"{out}: up to date")
+        return
+    run = Run(len(clips))
+    predicted: list[Affect] = []
+    for clip in progress(clips, "predict", "clip", len(clips)):
+        with run.clip():
+            predicted.append(network.predict(clip, clip.files()))
+    if run.failures:
+        log.error("%s: not written, because not every clip could be predicted", out)
+    elif out.suffix == ".parquet":
+        every = [affect.columns() for affect in predicted]
+        columns = {name: np.concatenate([one[name] for one in every]) for name in every[0]}
+        tables.write(out, AFFECT, columns, recipe=recipe, inputs=inputs, facts={})
+    else:
+        _write_csv(out, predicted)
+    run.close()
+
+
+def _inputs(clips: list[Clip]) -> list[dict[str, str]]:
+    """The feature files of all clips; none where one of them cannot be used."""
+    from affcli import recipes
+
+    try:
+        return [recipes.source(file.path) for clip in clips for file in clip.files().values()]
+    except AffcliError:
+        return []  # said when the clip is predicted
+
+
+def _write_csv(out: Path, predicted: list[Affect]) -> None:
+    from affcli.arrays import aside, explained
+    from affcli.labels.csv import write_csv
+
+    if str(out) == "-":
+        write_csv(sys.stdout, predicted)
+        return
+    with explained(out):
+        try:
+            with aside(out).open("w", encoding="utf-8", newline="") as stream:
+                write_csv(stream, predicted)
+            aside(out).replace(out)
+        finally:
+            aside(out).unlink(missing_ok=True)

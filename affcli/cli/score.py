@@ -98,6 +98,8 @@ def _print_table(scores: Scores, metrics: list[str], recipe: Any, per_clip: bool
     from rich.table import Table
     from rich.text import Text
 
+    from affcli import recipes
+
     console = Console(highlight=False)
     overall = Table("", *DIMENSIONS_AND_MEAN, "mean over clips")
     for name in metrics:
@@ -113,8 +115,10 @@ def _print_table(scores: Scores, metrics: list[str], recipe: Any, per_clip: bool
                 figures = clip.figures(name)
                 each.add_row(*first, name.upper(), *(_figure(figures[key]) for key in DIMENSIONS_AND_MEAN))
         console.print(each)
-    if recipe is not None:
-        print(f"predictions made by: {json.dumps(recipe, ensure_ascii=False)}")
+    made = recipe if isinstance(recipe, list) else [recipe] * (recipe is not None)
+    for one in made:
+        print("predictions made by")
+        print("\n".join(f"  {line}" for line in recipes.outline(one)))
 
 
 def _figure(value: float) -> str:

@@ -1,2 +1,261 @@
-def window() -> None:
-    """x"""
+"""affcli window"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import typer
+
+from affcli import configs
+from affcli.cli.options import FORCE, setting
+from affcli.cli.progress import say
+from affcli.errors import AffcliError, InputError, UsageError
+
+if TYPE_CHECKING:
+    from affcli.cli.featuresets import FeatureFile
+    from affcli.labels.affect import Affect
+    from affcli.windows import Clip, Facts, File, Part
+
+log = logging.getLogger(__name__)
+
+_ENDING = re.compile(r"(\.affect\.parquet|\.(txt|csv|mp4|avi|mov|mkv|webm))$", re.IGNORECASE)
+
+FEATURES = typer.Argument(
+    ..., metavar="FEATURES...", help="Directories and tables of features; every encoder in them is a feature set."
+)
+OUT = typer.Option(..., "--out", "-o", help="The windows table to write (.parquet).")
+LABELS = typer.Option(
+    None, "--labels", help="Affect tables: a directory or one file. Without labels, every clip is a test clip."
+)
+VAL = typer.Option(
+    None,
+    "--val",
+    help="The validation clips, in place of --val-share: a file that lists them, one a line, or a directory of their "
+    "label files.",
+)
+TEST = typer.Option(None, "--test", help="The test clips: a file that lists them, or a directory of their label files.")
+ENCODER = typer.Option([], "--encoder", help="Use only the features of this encoder; repeatable.")
+MISMATCH = typer.Option(
+    "error",
+    "--mismatch",
+    help="A clip that lacks labels or one of the feature sets, or whose features and labels have different numbers "
+    "of frames: stop there, or go on without it.",
+)
+
+
+def window(
+    features: list[Path] = FEATURES,
+    out: Path = OUT,
+    labels: Path | None = LABELS,
+    length: int = setting(configs.Windows, "length", min=1),
+    overlap: int = setting(configs.Windows, "overlap", min=0),
+    val_share: float = setting(configs.Split, "val_share", min=0, max=1),
+    seed: int = setting(configs.Split, "seed"),
+    val: Path | None = VAL,
+    test: Path | None = TEST,
+    encoder: list[str] = ENCODER,
+    mismatch: Literal["error", "drop"] = MISMATCH,
+    force: bool = FORCE,
+) -> None:
+    """Cut clips into windows for training and prediction: an index over features and labels.
+
+    Windows of --length frames start every length - overlap frames, and one more ends at the clip's last frame, so
+    that every frame is in a window. The features stay where they are: the index names them by relative path and
+    digest. Clips are split into train, val and test, never windows; the two people of one video stay together.
+    """
+    from affcli import recipes, tables, windows
+    from affcli.cli.featuresets import feature_set, find_features, find_labels
+    from affcli.schemas import WINDOWS
+
+    _check(out, length, overlap, val_share, (val, test) if labels is None else ())
+    found = find_features(features, encoder)
+    for files in found.values():
+        for file in files.values():
+            file.array()  # a missing or foreign array is said now, not when a training is under way
+    known = find_labels(labels) if labels else None
+    clips = _usable(found, known, mismatch)
+    if known is None:
+        parts: dict[str, Part] = dict.fromkeys(clips, "test")
+    else:
+        parts = _split(
+            clips, _listed(val, found, mismatch), _listed(test, found, mismatch), configs.Split(val_share, seed)
+        )
+    sets = {name: feature_set(files) for name, files in found.items()}
+    facts = windows.Facts(length, overlap, sets, _clips(out, parts, found, known))
+    annotation = known[clips[0]].recipe if known else None
+    held_out = {"val": "listed"} if val else {"val_share": val_share, "seed": seed}
+    recipe = recipes.recipe(
+        "window",
+        {"length": length, "overlap": overlap, **held_out, "test": "listed" if test else "none"},
+        parents=[one.recipe for one in sets.values()] + ([annotation] if annotation else []),
+    )
+    inputs = _inputs(facts, [path for path in (val, test) if path and path.is_file()])
+    if not force and _same_facts(out, facts) and tables.keep(out, WINDOWS, recipe, inputs):
+        say(f"{out}: up to date")
+        return
+    columns = windows.index(
+        facts,
+        {clip: [files[clip].valid for files in found.values()] for clip in clips},
+        {clip: known[clip].valid for clip in clips} if known else {},
+    )
+    tables.write(out, WINDOWS, columns, recipe=recipe, inputs=inputs, facts=facts.to_json())
+    sizes = ", ".join(f"{list(parts.values()).count(part)} {part}" for part in ("train", "val", "test"))
+    say(f"{out}: {len(columns['start'])} windows of {len(clips)} clips ({sizes}), features {', '.join(found)}")
+
+
+def _check(out: Path, length: int, overlap: int, val_share: float, unusable: Iterable[Path | None]) -> None:
+    if overlap >= length:
+        raise UsageError(
+            f"--overlap {overlap}",
+            f"does not fit windows of {length} frames",
+            expected=f"at most {length - 1}",
+            advice="make --overlap smaller or --length larger",
+        )
+    if val_share >= 1:
+        raise UsageError(
+            f"--val-share {val_share:g}",
+            "leaves no clip to train on",
+            expected="less than 1",
+            advice="to score every clip, predict them all: affcli predict",
+        )
+    if out.suffix != ".parquet":
+        raise UsageError(
+            f"--out {out}",
+            "is no Parquet file name",
+            expected="a name that ends in .parquet",
+            advice="write, for instance, -o windows.parquet",
+        )
+    for path in unusable:
+        if path:
+            raise UsageError(
+                path,
+                "lists clips to hold out, but there are no labels",
+                expected="--labels beside --val or --test",
+                advice="add --labels, or leave the list out",
+            )
+
+
+def _usable(features: dict[str, dict[str, FeatureFile]], labels: dict[str, Affect] | None, mismatch: str) -> list[str]:
+    """The clips that can be cut, by name; the others stop the command or are dropped with a warning."""
+    from affcli.cli.featuresets import listed, misfits
+
+    clips = sorted({clip for files in features.values() for clip in files})
+    wrong = misfits(features, labels, "make what is wrong again, or pass --mismatch drop to go on without such clips")
+    if wrong and mismatch == "error":
+        first = next(iter(wrong.values()))
+        also = f" (and {len(wrong) - 1} more such: {listed(list(wrong)[1:])})" if len(wrong) > 1 else ""
+        raise type(first)(first.subject, first.found + also, expected=first.expected, advice=first.advice)
+    for clip, error in wrong.items():
+        log.warning("clip %s dropped: %s: %s, expected %s", clip, error.subject, error.found, error.expected)
+    usable = [clip for clip in clips if clip not in wrong]
+    if not usable:
+        raise InputError(
+            "--mismatch drop",
+            f"dropped all {len(clips)} clips",
+            expected="one clip whose features and labels fit",
+            advice="check that features and labels are of the same videos",
+        )
+    if idle := sorted(set(labels or ()) - set(clips)):
+        log.warning("labels without features, not used: %s", listed(idle))
+    return usable
+
+
+def _listed(path: Path | None, features: dict[str, dict[str, FeatureFile]], mismatch: str) -> set[str] | None:
+    """The clips that `path` names: one a line, or a file each; endings of video and label files are taken off."""
+    from affcli.cli.featuresets import listed
+
+    if path is None:
+        return None
+    try:
+        if path.is_dir():
+            lines = [file.name for file in path.iterdir() if _ENDING.search(file.name)]
+        else:
+            lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(
+            path, f"cannot be read ({error})", expected="a list of clips, one a line", advice="check the path"
+        ) from error
+    names = {_ENDING.sub("", line.strip()) for line in lines if not line.startswith(".")} - {""}
+    known = {clip for files in features.values() for clip in files}
+    unknown = sorted(names - known)
+    if unknown and mismatch == "error":
+        raise InputError(
+            path,
+            f"names clips that have no features: {listed(unknown)}",
+            expected=f"names such as {min(known)}",
+            advice="correct it, make their features, or pass --mismatch drop to go on without such clips",
+        )
+    if unknown:
+        log.warning("%s: names clips that have no features, not used: %s", path, listed(unknown))
+    if not names & known:
+        raise InputError(path, "names no clip", expected="one clip a line", advice="fill it, or leave the option out")
+    return names
+
+
+def _split(clips: list[str], val: set[str] | None, test: set[str] | None, share: configs.Split) -> dict[str, Part]:
+    """Each clip's part: as listed, and what no list names by the seeded share."""
+    from affcli import windows
+    from affcli.cli.featuresets import listed
+
+    if both := sorted((val or set()) & (test or set())):
+        raise InputError(
+            "--val and --test",
+            f"both name {listed(both)}",
+            expected="each clip in one list",
+            advice="take the clip out of one of them",
+        )
+    rest = [clip for clip in clips if clip not in (test or ())]
+    parts = windows.split(rest, 0 if val is not None else share.val_share, share.seed)
+    parts |= {clip: "val" for clip in rest if clip in (val or ())}
+    return {clip: parts.get(clip, "test") for clip in clips}
+
+
+def _clips(
+    out: Path, parts: dict[str, Part], features: dict[str, dict[str, FeatureFile]], labels: dict[str, Affect] | None
+) -> dict[str, Clip]:
+    """What the table at `out` will say of each clip: its files by path from there."""
+    from affcli import recipes, windows
+
+    digests: dict[Path, str] = {}
+
+    def file(path: Path) -> File:
+        if path not in digests:
+            digests[path] = recipes.digest(path)
+        # A link's own place counts: the array stands beside the link, not beside what it points to.
+        place = path.parent.resolve() / path.name
+        return windows.File(Path(os.path.relpath(place, out.parent.resolve())).as_posix(), digests[path])
+
+    return {
+        clip: windows.Clip(
+            len(next(iter(features.values()))[clip].valid),
+            part,
+            {name: file(files[clip].path) for name, files in features.items()},
+            file(Path(labels[clip].source)) if labels else None,
+        )
+        for clip, part in parts.items()
+    }
+
+
+def _inputs(facts: Facts, lists: list[Path]) -> list[dict[str, str]]:
+    """Every file that was read, once."""
+    from affcli import recipes
+
+    files = {file for clip in facts.clips.values() for file in clip.features.values()}
+    files |= {clip.labels for clip in facts.clips.values() if clip.labels}
+    named = sorted((Path(file.path).name, file.sha256) for file in files)
+    return [{"name": name, "sha256": digest} for name, digest in named] + [recipes.source(path) for path in lists]
+
+
+def _same_facts(out: Path, facts: Facts) -> bool:
+    """Whether the table at `out` names the same files in the same places: a digest alone does not tell of a move."""
+    from affcli import tables
+
+    try:
+        return tables.read_header(out).facts == facts.to_json()
+    except AffcliError:
+        return False

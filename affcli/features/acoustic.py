@@ -149,7 +149,7 @@ def decibels(power: NDArray[np.float32]) -> NDArray[np.float32]:
 def mel_filters(sample_rate: int, n_fft: int, n_mels: int) -> NDArray[np.float32]:
     """Slaney's triangular mel filters of unit area up to half the sample rate: (n_mels, n_fft // 2 + 1) float32.
 
-    Slaney 1998, Auditory Toolbox: linear below 1 kHz, 27 steps per factor 6.4 above; the default of librosa.filters.mel.
+    Slaney 1998, Auditory Toolbox: linear below 1 kHz, 27 steps per factor 6.4 above; as librosa.filters.mel.
     """
     knee_hz, hz_per_mel, step = 1000.0, 200.0 / 3, np.log(6.4) / 27
     knee = knee_hz / hz_per_mel

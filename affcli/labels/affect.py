@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from affcli.clips import clip_runs
 from affcli.errors import InputError, SchemaError
 from affcli.recipes import Recipe
-from affcli.tables import Table, clip_runs
+from affcli.tables import Table
 
 DIMENSIONS = ("valence", "arousal")
 LOW, HIGH = -1.0, 1.0

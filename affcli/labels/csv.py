@@ -16,11 +16,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.csv
 
+from affcli.clips import clip_runs
 from affcli.errors import InputError
 from affcli.labels import affwild2, lines
 from affcli.labels.affect import DIMENSIONS, HIGH, Affect
 from affcli.labels.lines import COLUMNS, EXPECTED, NUMBER, Layout
-from affcli.tables import clip_runs
 
 
 def parse(content: bytes, source: str, stem: str, *, affwild2_only: bool = False) -> list[Affect]:

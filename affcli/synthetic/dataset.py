@@ -25,7 +25,7 @@ def demo_clips(quick: bool) -> list[DemoClip]:
     people = {"train": 6, "val": 2, "test": 3} if quick else {"train": 12, "val": 3, "test": 5}
     seconds = 8.0 if quick else 20.0
     rates = (Fraction(25), Fraction(30_000, 1001), Fraction(24_000, 1001), Fraction(30))
-    clips = []
+    clips: list[DemoClip] = []
     for split, count in people.items():
         for number in range(count):
             person = len(clips)

@@ -1,0 +1,219 @@
+"""Feature sets and labels as they lie on disk, before windows are cut from them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from affcli.errors import AffcliError, InputError, SchemaError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from affcli.labels.affect import Affect
+    from affcli.recipes import Recipe
+    from affcli.tables import Header
+    from affcli.windows import FeatureSet
+
+_NAMED = 5  # clips that a message names before it only counts
+
+
+@dataclass(frozen=True, eq=False)
+class FeatureFile:
+    """The features of one clip by one encoder; the vectors stay in the file."""
+
+    path: Path
+    header: Header
+    clip: str
+    time_us: NDArray[np.int64]  # (n,)
+    valid: NDArray[np.bool_]  # (n,)
+
+    @property
+    def encoder(self) -> str:
+        return str(self.header.facts["encoder"])
+
+    def array(self) -> NDArray[np.float32]:
+        """The vectors (n, d), memory-mapped.
+
+        Raises InputError where the array is missing, SchemaError where it is not what its table says.
+        """
+        from affcli.arrays import open_array
+
+        found = open_array(self.path, self.header.array)
+        if found.shape[1:] != (self.header.facts["width"],):
+            raise SchemaError(
+                self.path,
+                f"says its vectors are {self.header.facts['width']} wide, beside an array of {found.shape}",
+                expected="the width of the array",
+                advice="make both again: affcli embed",
+            )
+        return found
+
+
+def read_features(path: Path) -> FeatureFile:
+    """One table of features.
+
+    Raises InputError and SchemaError as `tables.read` does, and SchemaError where it holds several clips or none, or
+    does not say what its vectors are.
+    """
+    from affcli import tables
+    from affcli.schemas import FEATURES
+
+    table = tables.read(path, FEATURES)
+    rows = table.data.num_rows
+    if rows == 0 or table.column("frame")[-1] != rows - 1:  # `read` has seen that each clip counts from 0
+        raise SchemaError(
+            path,
+            "holds several clips" if rows else "holds no frame",
+            expected="the frames of one clip",
+            advice="make it again with affcli embed" if rows else "leave the clip out",
+        )
+    if missing := [name for name, _ in FEATURES.facts if name not in table.header.facts]:
+        raise SchemaError(
+            path,
+            f"does not say its {' and '.join(missing)}",
+            expected="features as affcli embed writes them",
+            advice="make it again with affcli embed, or give these facts to tables.write",
+        )
+    return FeatureFile(path, table.header, table.clip, table.column("time_us"), table.column("valid"))
+
+
+def find_features(paths: Sequence[Path], encoders: Iterable[str]) -> dict[str, dict[str, FeatureFile]]:
+    """Every table of features among `paths`: by encoder, then by clip, both in order of name.
+
+    With `encoders`, only theirs.  Raises InputError where a path holds none, where an encoder is missing, or where
+    two tables hold the same; SchemaError where the clips of an encoder were not made alike.
+    """
+    from affcli import tables
+    from affcli.schemas import FEATURES
+
+    wanted = list(encoders)
+    found: dict[str, dict[str, FeatureFile]] = {}
+    seen: set[str] = set()
+    for path in paths:
+        for file, header in tables.find(path, FEATURES):
+            name = str(header.facts.get("encoder"))
+            seen.add(name)
+            if header.schema == FEATURES and wanted and name not in wanted:
+                continue
+            one = read_features(file)
+            other = found.setdefault(name, {}).setdefault(one.clip, one)
+            if other.path.resolve() != file.resolve():
+                raise InputError(
+                    file,
+                    f"and {other.path} both hold {name} features of clip '{one.clip}'",
+                    expected="one table for each clip and encoder",
+                    advice="name only the directories you mean, or rename one of the clips",
+                )
+    if missing := [name for name in wanted if name not in found]:
+        raise InputError(
+            f"features of {missing[0]}",
+            f"are not among {', '.join(map(str, paths))}",
+            expected=f"one of {', '.join(sorted(seen))}" if seen else "",
+            advice="check the name and the directories, or make them with affcli embed",
+        )
+    ordered = {name: dict(sorted(found[name].items())) for name in sorted(found)}
+    for files in ordered.values():
+        _check_alike([(file.path, file.header.recipe, file.header.facts) for file in files.values()])
+    return ordered
+
+
+def feature_set(files: dict[str, FeatureFile]) -> FeatureSet:
+    """What the clips of one encoder have in common."""
+    from affcli.windows import FeatureSet
+
+    header = next(iter(files.values())).header
+    return FeatureSet(int(header.facts["width"]), str(header.facts["modality"]), header.recipe)
+
+
+def find_labels(path: Path) -> dict[str, Affect]:
+    """The labels of every clip in an affect table, or in a directory of them, by clip.
+
+    Raises InputError and SchemaError as `read_affect` does, InputError where these are label files not yet imported,
+    SchemaError where the tables were not made alike.
+    """
+    from affcli.labels.read import read_affect
+
+    _refuse_texts(path)
+    found = read_affect(path)
+    _check_alike([(Path(one.source), one.recipe or {}, {}) for one in found])
+    return {one.clip: one for one in found}
+
+
+def _refuse_texts(path: Path) -> None:
+    """Label files as challenges give them out are not affect tables: say which command makes these of those."""
+    endings = (".txt", ".csv")
+    texts = [path] if path.suffix.lower() in endings else []
+    if path.is_dir() and not any(path.glob("*.parquet")):
+        texts = sorted(file for file in path.iterdir() if file.suffix.lower() in endings)
+    if texts and path.exists():
+        raise InputError(
+            path,
+            f"holds text files such as {texts[0].name}" if path.is_dir() else "is a text file",
+            expected="affect tables (.affect.parquet)",
+            advice=f"turn them into tables first: affcli import-labels {path} OUT",
+        )
+
+
+def _check_alike(made: list[tuple[Path, Recipe, dict[str, object]]]) -> None:
+    """Raise SchemaError where tables of one kind have different recipes, modalities or widths."""
+    from affcli.recipes import differences
+
+    first_path, first_recipe, first_facts = made[0]
+    for path, recipe, facts in made[1:]:
+        if found := differences(recipe, first_recipe) or differences(
+            {key: facts.get(key) for key in ("modality", "width")},
+            {key: first_facts.get(key) for key in ("modality", "width")},
+        ):
+            raise SchemaError(
+                path,
+                f"was made otherwise than {first_path} ({listed(found)})",
+                expected="tables made alike",
+                advice="make them all again with the same settings and the same affcli",
+            )
+
+
+def listed(names: Iterable[str]) -> str:
+    """The first few names, and how many more there are."""
+    every = list(names)
+    more = f" and {len(every) - _NAMED} more" if len(every) > _NAMED else ""
+    return ", ".join(every[:_NAMED]) + more
+
+
+def misfits(
+    features: dict[str, dict[str, FeatureFile]], labels: dict[str, Affect] | None, advice: str
+) -> dict[str, AffcliError]:
+    """The clips that cannot be cut into windows, each with what is wrong: a missing part, or differing frames."""
+    found = {}
+    for clip in sorted({clip for files in features.values() for clip in files}):
+        if error := _misfit(clip, features, labels, advice):
+            found[clip] = error
+    return found
+
+
+def _misfit(
+    clip: str, features: dict[str, dict[str, FeatureFile]], labels: dict[str, Affect] | None, advice: str
+) -> AffcliError | None:
+    have = [files[clip] for files in features.values() if clip in files]
+    first, n = have[0], len(have[0].valid)
+    lacking = [f"{name} features" for name, files in features.items() if clip not in files]
+    if labels is not None and clip not in labels:
+        lacking.append("labels")
+    if lacking:
+        found = f"its clip '{clip}' has no {' and no '.join(lacking)}"
+        return InputError(first.path, found, expected="every part of every clip", advice=advice)
+    parts = [(one.path, len(one.valid)) for one in have[1:]]
+    if labels is not None:
+        parts.append((Path(labels[clip].source), len(labels[clip])))
+    for path, count in parts:
+        if count != n:
+            expected = f"{n} as in {first.path}"
+            return SchemaError(path, f"{count} frames of clip '{clip}'", expected=expected, advice=advice)
+    for one in have[1:]:
+        if not (one.time_us == first.time_us).all():
+            found = f"frame times of clip '{clip}' differ from {first.path}"
+            return SchemaError(one.path, found, expected="features of the same video file", advice=advice)
+    return None

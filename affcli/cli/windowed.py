@@ -1,0 +1,143 @@
+"""Windows tables as training and prediction open them: the index, and the features and labels it points to."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from affcli.cli.featuresets import FeatureFile, read_features
+from affcli.errors import InputError, SchemaError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from affcli.labels.affect import Affect
+    from affcli.recipes import Recipe
+    from affcli.training.data import ClipData
+    from affcli.windows import Facts, File
+
+_REMEDY = "cut the windows again: affcli window"
+
+
+@dataclass(frozen=True, eq=False)
+class Index:
+    """A checked windows table."""
+
+    path: Path
+    facts: Facts
+    recipe: Recipe
+    windows: dict[str, tuple[NDArray[np.int32], NDArray[np.int32]]]  # by clip: starts and lengths, (k,) frames
+
+    def features(self, clip: str, encoders: list[str]) -> dict[str, FeatureFile]:
+        """The feature files of one clip, by encoder.
+
+        Raises InputError where one is missing, SchemaError where it is not the one that was cut into windows.
+        """
+        files = self.facts.clips[clip].features
+        return {encoder: read_features(self._place(files[encoder])) for encoder in encoders}
+
+    def labels(self, clip: str) -> Affect:
+        """The labels of one clip.  Raises as `features` does."""
+        file = self.facts.clips[clip].labels
+        if file is None:
+            raise SchemaError(self.path, f"has no labels of clip '{clip}'", advice="cut windows with --labels")
+        return _read_labels(self._place(file))[clip]
+
+    def _place(self, file: File) -> Path:
+        """Where a file that the index names is; it must still be what it was."""
+        path = self.path.parent / file.path
+        if not path.exists():
+            raise InputError(
+                path, f"does not exist, but {self.path} was cut from it", advice=f"put it back, or {_REMEDY}"
+            )
+        if _digest(path) != file.sha256:
+            raise SchemaError(
+                path, f"has changed since {self.path} was cut from it", expected="the same file", advice=_REMEDY
+            )
+        return path
+
+
+@functools.cache
+def _digest(path: Path) -> str:
+    from affcli.recipes import digest
+
+    return digest(path)
+
+
+@functools.cache
+def _read_labels(path: Path) -> dict[str, Affect]:
+    from affcli.labels.read import read_table
+
+    return {one.clip: one for one in read_table(path)}
+
+
+def read_windows(path: Path) -> Index:
+    """The windows table at `path`, the files it names not yet looked at.
+
+    Raises InputError and SchemaError as `tables.read` does, and SchemaError where it does not fit what it says of
+    its clips, or does not cover them.
+    """
+    import numpy as np
+
+    from affcli import tables
+    from affcli.clips import clip_runs
+    from affcli.schemas import WINDOWS
+    from affcli.windows import Facts
+
+    table = tables.read(path, WINDOWS)
+    try:
+        facts = Facts.from_json(table.header.facts)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise SchemaError(
+            path, "does not say what it was cut from", expected="a whole header", advice=_REMEDY
+        ) from error
+    rows: dict[str, list[slice]] = {}
+    for clip, first, last in clip_runs(table.column("clip")):
+        rows.setdefault(clip, []).append(slice(first, last))
+    columns = {name: table.column(name) for name in ("start", "length", "split")}
+    found = {}
+    for clip, parts in rows.items():
+        starts, lengths, splits = (np.concatenate([values[part] for part in parts]) for values in columns.values())
+        if clip not in facts.clips or (splits != facts.clips[clip].split).any():
+            raise SchemaError(path, f"knows clip '{clip}' in its rows otherwise than in its header", advice=_REMEDY)
+        if not _covers(starts, lengths, facts.clips[clip].frames):
+            raise SchemaError(
+                path,
+                f"its windows of clip '{clip}' do not cover the {facts.clips[clip].frames} frames",
+                expected="every frame in a window, and no other",
+                advice=_REMEDY,
+            )
+        found[clip] = (starts, lengths)
+    return Index(path, facts, table.header.recipe, found)
+
+
+def _covers(starts: NDArray[Any], lengths: NDArray[Any], frames: int) -> bool:
+    """Whether windows lie within a clip and leave no frame out."""
+    import numpy as np
+
+    stops = starts.astype(np.int64) + lengths
+    if starts.min() < 0 or lengths.min() < 1 or stops.max() > frames:
+        return False
+    change = np.zeros(frames + 1, np.int64)
+    np.add.at(change, starts, 1)
+    np.add.at(change, stops, -1)
+    return bool((np.cumsum(change)[:-1] > 0).all())
+
+
+def clip_data(name: str, files: dict[str, FeatureFile], labels: Affect | None) -> ClipData:
+    """One clip as training and prediction take it; without labels, no frame is annotated."""
+    import numpy as np
+
+    from affcli.training.data import ClipData
+
+    frames = len(next(iter(files.values())).valid)
+    return ClipData(
+        name,
+        {encoder: file.array() for encoder, file in files.items()},
+        {encoder: file.valid for encoder, file in files.items()},
+        np.stack([labels.valence, labels.arousal], axis=-1) if labels else np.zeros((frames, 2)),
+        labels.valid if labels else np.zeros(frames, np.bool_),
+    )

@@ -1,0 +1,37 @@
+"""Names of clips: where their tables stand, and where each begins and ends in a column."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from affcli.errors import InputError
+
+
+def table_path(directory: Path, clip: str, kind: str) -> Path:
+    """`directory/<clip>.<kind>.parquet`.
+
+    Raises InputError where the clip's name cannot safely be a file name.
+    """
+    safe = all(character.isalnum() or character in " ._-+=,()[]@~" for character in clip)
+    if not safe or not clip or clip[0] in ".-~ " or len(clip.encode()) > 200:
+        raise InputError(
+            repr(clip),
+            "cannot be the name of a clip",
+            expected="letters, digits and ._-+=,()[]@~, a letter or digit first, 200 bytes at most",
+            advice="rename the file",
+        )
+    return directory / f"{clip}.{kind}.parquet"
+
+
+def clip_runs(names: NDArray[Any]) -> Iterator[tuple[str, int, int]]:
+    """Each unbroken run of equal names in a (rows,) column: name, first row, row after the last."""
+    edges = np.flatnonzero(names[1:] != names[:-1]) + 1
+    for start, stop in itertools.pairwise([0, *edges.tolist(), len(names)]):
+        if stop > start:
+            yield str(names[start]), start, stop

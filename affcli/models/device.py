@@ -1,0 +1,43 @@
+"""Where a network runs, and what to say when it does not fit there."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+import torch
+
+from affcli.errors import UsageError
+
+
+def pick(name: str) -> torch.device:
+    """The device `name`; "auto" is cuda, else mps, else cpu.  Raises UsageError where it is not there."""
+    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    usable = [one for one, usable in there.items() if usable]
+    if name == "auto":
+        name = usable[0]
+    if name not in usable:
+        raise UsageError(
+            f"--device {name}",
+            "is not available to the installed torch",
+            expected=f"one of auto, {', '.join(usable)}",
+            advice="choose one of them, or install the build of torch for it",
+        )
+    return torch.device(name)
+
+
+@contextlib.contextmanager
+def memory_explained(batch: int) -> Iterator[None]:
+    """Turn running out of memory into UsageError."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        text = str(error).lower()
+        if not isinstance(error, MemoryError) and "out of memory" not in text and "allocate memory" not in text:
+            raise
+        raise UsageError(
+            f"--batch {batch}",
+            "does not fit into the memory",
+            expected="fewer windows at a time",
+            advice=f"try --batch {max(1, batch // 4)}",
+        ) from error

@@ -1,0 +1,164 @@
+"""The window index: which frames of which clips make one example, and what they were cut from.
+
+Pure NumPy.  Arrays are never copied into windows here: a window is a clip, a first frame and a length.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from affcli.recipes import Recipe
+
+Part = Literal["train", "val", "test"]
+
+
+def cut(n: int, length: int, overlap: int) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """Starts and lengths, each (k,) int32 frames, of the windows of a clip of `n` frames.
+
+    Windows start every `length - overlap` frames; where the last of them does not reach the clip's end, one more
+    ends there.  A clip shorter than `length` is one window of `n` frames.  Every frame is in some window.
+
+    >>> cut(40, 15, 5)[0].tolist()
+    [0, 10, 20, 25]
+    """
+    if not 0 <= overlap < length:
+        raise ValueError(f"an overlap of {overlap} in windows of {length} frames, expected 0 to {length - 1}")
+    if n < length:
+        starts = [0] if n > 0 else []
+    else:
+        starts = list(range(0, n - length + 1, length - overlap))
+        if starts[-1] + length < n:
+            starts.append(n - length)
+    return np.array(starts, dtype=np.int32), np.full(len(starts), min(n, length), dtype=np.int32)
+
+
+def counts(frames: NDArray[np.bool_], starts: NDArray[np.int32], lengths: NDArray[np.int32]) -> NDArray[np.int32]:
+    """How many of the true values of `frames` (n,) each of k windows holds: (k,) int32."""
+    before = np.concatenate([[0], np.cumsum(frames)])
+    inside: NDArray[np.int32] = (before[starts + lengths] - before[starts]).astype(np.int32)
+    return inside
+
+
+def split(clips: Iterable[str], val_share: float, seed: int) -> dict[str, Part]:
+    """Hold out a share of the clips for validation: clip to "train" or "val".
+
+    Videos are ordered by a hash of the seed and their name and held out from the front, so the choice does not
+    depend on the order of `clips`, and hardly on which others there are.  The two people of one video
+    (`<video>_left`, `<video>_right`) stay together: they hear the same sound and answer each other.  Of two or
+    more videos at least one is held out where the share is not 0, and at least one is left for training.
+    """
+    if not 0 <= val_share < 1:
+        raise ValueError(f"a validation share of {val_share}, expected 0 or more and less than 1")
+    videos: dict[str, list[str]] = {}
+    for clip in clips:
+        videos.setdefault(re.sub("_(left|right)$", "", clip), []).append(clip)
+    total = sum(len(people) for people in videos.values())
+    wanted = max(1, round(val_share * total)) if val_share > 0 else 0
+    order = sorted(videos, key=lambda video: hashlib.sha256(f"{seed}:{video}".encode()).digest())
+    held: set[str] = set()
+    for video in order[:-1]:
+        if len(held) >= wanted:
+            break
+        held.update(videos[video])
+    return {clip: "val" if clip in held else "train" for people in videos.values() for clip in people}
+
+
+@dataclass(frozen=True)
+class FeatureSet:
+    """Vectors of one encoder, made the same way for every clip."""
+
+    width: int
+    modality: str  # face, audio or pose
+    recipe: Recipe
+
+
+@dataclass(frozen=True)
+class File:
+    """A table by its path, relative to the directory of the windows file, and its digest."""
+
+    path: str  # POSIX
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One clip of a windows table."""
+
+    frames: int
+    split: Part
+    features: dict[str, File]  # by encoder
+    labels: File | None
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a windows table says of the data it was cut from."""
+
+    length: int  # frames
+    overlap: int  # frames
+    features: dict[str, FeatureSet]  # by encoder
+    clips: dict[str, Clip]  # by name
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain values, for the header of the table."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> Facts:
+        """The facts of a header.  Raises KeyError, TypeError or AttributeError where they are something else."""
+        return cls(
+            int(content["length"]),
+            int(content["overlap"]),
+            feature_sets(content["features"]),
+            {
+                name: Clip(
+                    int(clip["frames"]),
+                    clip["split"],
+                    {encoder: File(**file) for encoder, file in clip["features"].items()},
+                    File(**clip["labels"]) if clip["labels"] else None,
+                )
+                for name, clip in content["clips"].items()
+            },
+        )
+
+
+def feature_sets(content: Mapping[str, Any]) -> dict[str, FeatureSet]:
+    """Feature sets by encoder, from plain values."""
+    return {
+        name: FeatureSet(int(one["width"]), str(one["modality"]), dict(one["recipe"])) for name, one in content.items()
+    }
+
+
+def index(
+    facts: Facts,
+    described: Mapping[str, Sequence[NDArray[np.bool_]]],
+    labelled: Mapping[str, NDArray[np.bool_]],
+) -> dict[str, NDArray[Any]]:
+    """The columns of the windows table: every window of every clip of `facts`, in their order.
+
+    `described` holds, for each clip, which of its (n,) frames each feature set describes; `labelled` which have
+    labels, and lacks clips without any.
+    """
+    columns: dict[str, list[NDArray[Any]]] = {}
+    for name, clip in facts.clips.items():
+        starts, lengths = cut(clip.frames, facts.length, facts.overlap)
+        with_data = np.logical_and.reduce(described[name])
+        with_labels = labelled.get(name, np.zeros(clip.frames, dtype=np.bool_))
+        rows = {
+            "clip": np.full(len(starts), name, dtype=object),
+            "start": starts,
+            "length": lengths,
+            "split": np.full(len(starts), clip.split, dtype=object),
+            "with_data": counts(with_data, starts, lengths),
+            "with_labels": counts(with_labels, starts, lengths),
+        }
+        for column, values in rows.items():
+            columns.setdefault(column, []).append(values)
+    return {column: np.concatenate(values) for column, values in columns.items()}

@@ -1,0 +1,356 @@
+"""affcli train and affcli predict"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from subprocess import CompletedProcess
+
+import numpy as np
+import pytest
+import torch
+from typer.testing import CliRunner, Result
+
+from affcli import recipes, tables
+from affcli.cli import app
+from affcli.errors import AffcliError, InputError, OutputError, SchemaError, UsageError
+from affcli.labels.read import read_affect
+from affcli.schemas import AFFECT
+
+torch.set_num_threads(1)
+
+Write = Callable[..., Path]
+
+
+def invoke(*arguments: object) -> Result:
+    """Run a command in this process; raises what went wrong."""
+    found = CliRunner().invoke(app, [*map(str, arguments)])
+    if isinstance(found.exception, AffcliError):
+        raise found.exception
+    if found.exception and not isinstance(found.exception, SystemExit):
+        raise found.exception
+    return found
+
+
+def run(*arguments: object) -> str:
+    """Run a command that ends well; returns what it said on stderr."""
+    found = invoke(*arguments)
+    assert found.exit_code == 0, found.output
+    return str(found.stderr)
+
+
+TRAIN = ["--epochs", 3, "--lr", 0.01, "--batch", 4, "--device", "cpu"]
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("made")
+
+
+@pytest.fixture
+def data(tmp_path: Path, made: Path, write_features: Write, write_labels: Write) -> Path:
+    """Four clips a .. d of 40 .. 43 frames and e of 8, two feature sets that tell the labels, and windows."""
+    if not list(made.iterdir()):
+        rng = np.random.default_rng(0)
+        for i, (clip, n) in enumerate({"a": 40, "b": 41, "c": 42, "d": 43, "e": 8}.items()):
+            t = np.arange(n)
+            affect = 0.7 * np.stack([np.sin(t / 9 + i), np.cos(t / 7 + i)], axis=-1)
+            write_features(made / "features", clip, affect @ [[1, 0, 2], [0, 1, -1]] + rng.normal(0, 0.1, (n, 3)))
+            valid = rng.random(n) > 0.1
+            vectors = np.where(valid[:, None], affect + rng.normal(0, 0.1, (n, 2)), 0)
+            write_features(made / "features", clip, vectors, "mel", "audio", valid)
+            affect[::7] = np.nan
+            write_labels(made / "labels", clip, affect)
+        (made / "val.txt").write_text("d\n")
+        windows = ["-o", made / "w.parquet", "--val", made / "val.txt"]
+        run("window", made / "features", "--labels", made / "labels", *windows)
+        run("train", made / "w.parquet", "-o", made / "run", *TRAIN)
+    shutil.copytree(made, tmp_path, dirs_exist_ok=True)
+    return tmp_path
+
+
+def description(run: Path) -> dict[str, object]:
+    content: dict[str, object] = json.loads((run / "best.json").read_text())
+    return content
+
+
+def test_a_run_says_what_it_did(data: Path) -> None:
+    best = description(data / "run")
+    assert best["finished"] is True
+    assert list(best["features"]) == ["hog", "mel"]  # type: ignore[call-overload]
+    assert best["inputs"] == [{"name": "w.parquet", "sha256": recipes.digest(data / "w.parquet")}]
+    recipe = best["recipe"]
+    assert recipe["step"] == "train" and recipe["parents"][0]["step"] == "window"  # type: ignore[index]
+    assert recipe["config"]["lr"] == 0.01 and "device" not in recipe["config"]  # type: ignore[index]
+    lines = [json.loads(line) for line in (data / "run" / "metrics.jsonl").read_text().splitlines()]
+    assert [line["epoch"] for line in lines] == [1, 2, 3]
+    assert max(line["val_ccc_mean"] for line in lines) == best["validation"]["mean"]  # type: ignore[index]
+    assert set(lines[0]) == {"epoch", "train_loss", "val_ccc_valence", "val_ccc_arousal", "val_ccc_mean"}
+
+
+def test_equal_inputs_and_seed_give_equal_bytes(data: Path) -> None:
+    said = run("train", data / "w.parquet", "-o", data / "again", *TRAIN)
+    assert said.startswith(f"affcli: {data / 'again'}: CCC valence ")
+    for name in ("best.safetensors", "best.json", "metrics.jsonl"):
+        assert (data / "again" / name).read_bytes() == (data / "run" / name).read_bytes()
+    run("train", data / "w.parquet", "-o", data / "other", *TRAIN, "--seed", 1)
+    assert recipes.digest(data / "other/best.safetensors") != recipes.digest(data / "run/best.safetensors")
+
+
+def test_a_finished_run_is_kept_and_a_changed_one_made_again(data: Path) -> None:
+    os.utime(data / "run/best.json", (0, 0))
+    assert "up to date" in run("train", data / "w.parquet", "-o", data / "run", *TRAIN)
+    assert (data / "run/best.json").stat().st_mtime > 0
+    assert "up to date" not in run("train", data / "w.parquet", "-o", data / "run", *TRAIN, "--force")
+    assert "up to date" not in run("train", data / "w.parquet", "-o", data / "run", *TRAIN, "--loss", "ccc")
+    assert description(data / "run")["recipe"]["config"]["loss"] == "ccc"  # type: ignore[index]
+
+
+def test_an_interrupted_run_leaves_its_best_epoch(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from affcli.training import fit
+
+    whole = fit._train
+    calls = []
+
+    def break_off(*arguments: object) -> float:
+        calls.append(1)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return whole(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(fit, "_train", break_off)
+    assert invoke("train", data / "w.parquet", "-o", data / "cut", *TRAIN).exit_code == 130
+    assert sorted(path.name for path in (data / "cut").iterdir()) == ["best.json", "best.safetensors", "metrics.jsonl"]
+    assert description(data / "cut")["finished"] is False
+    assert "was broken off" in run("predict", data / "cut", data / "features", "-o", data / "preds")
+    monkeypatch.setattr(fit, "_train", whole)
+    assert "up to date" not in run("train", data / "w.parquet", "-o", data / "cut", *TRAIN)
+    assert recipes.digest(data / "cut/best.safetensors") == recipes.digest(data / "run/best.safetensors")
+
+
+@pytest.mark.parametrize(("model", "sets"), [("gru-audio", ["mel"]), ("gru-face", ["hog"])])
+def test_single_branches_take_their_feature_set(data: Path, model: str, sets: list[str]) -> None:
+    run("train", data / "w.parquet", "-o", data / model, "--model", model, *TRAIN, "--epochs", 1)
+    assert list(description(data / model)["features"]) == sets  # type: ignore[call-overload]
+    assert "5 made" in run("predict", data / model, data / "features", "-o", data / "preds")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--model", "gru-pose"], r"--model gru-pose: finds no pose features among hog \(face\), mel \(audio\)"),
+        (["--model", "gru-fuson"], "did you mean 'gru-fusion'"),
+        (["--encoder", "hug"], "--encoder hug: is no feature set of"),
+        (["--encoder", "hog", "--model", "gru-audio"], "finds no audio features"),
+        (["--lr", 1e30], "made the loss infinite or NaN"),
+    ],
+)
+def test_wrong_training_options(data: Path, options: list[object], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        run("train", data / "w.parquet", "-o", data / "new", *TRAIN, *options)
+    assert not (data / "new" / "best.json").exists()
+
+
+def rewindow(data: Path, *options: object) -> Path:
+    out = data / "other.parquet"
+    run("window", data / "features", "-o", out, *options)
+    return out
+
+
+def test_windows_that_cannot_be_trained_on(data: Path, write_labels: Write) -> None:
+    out = ["-o", data / "new", *TRAIN]
+    with pytest.raises(InputError, match="has no labels"):
+        run("train", rewindow(data), *out)
+    with pytest.raises(InputError, match="has no val clip"):
+        run("train", rewindow(data, "--labels", data / "labels", "--val-share", 0), *out)
+    (data / "all.txt").write_text("a b c d e".replace(" ", "\n"))
+    with pytest.raises(InputError, match="has no train clip"):
+        run("train", rewindow(data, "--labels", data / "labels", "--val", data / "all.txt"), *out)
+    for clip, n in {"a": 40, "b": 41, "c": 42, "d": 43, "e": 8}.items():
+        write_labels(data / "none", clip, np.full((n, 2), np.nan))
+    with pytest.raises(InputError, match="no frame of its 4 train clips is annotated"):
+        run("train", rewindow(data, "--labels", data / "none", "--val", data / "val.txt"), *out)
+
+
+def test_features_that_changed_under_the_windows_are_refused(data: Path, write_features: Write) -> None:
+    write_features(data / "features", "b", np.zeros((41, 3)), version=2)
+    for command in (["train", data / "w.parquet"], ["predict", data / "run", data / "w.parquet"]):
+        found = CliRunner().invoke(app, [*map(str, command), "-o", str(data / "new")])
+        assert "b.hog.parquet: has changed since" in str(found.exception or "") + found.stderr
+    (data / "features" / "b.hog.parquet").unlink()
+    with pytest.raises(InputError, match=r"b\.hog\.parquet: does not exist, but .*w\.parquet was cut from it"):
+        run("train", data / "w.parquet", "-o", data / "new", *TRAIN)
+
+
+def test_features_that_are_no_numbers(data: Path, write_features: Write) -> None:
+    vectors = np.ones((41, 3))
+    vectors[7, 1] = np.nan
+    write_features(data / "features", "b", vectors)
+    windows = rewindow(data, "--labels", data / "labels", "--val", data / "val.txt")
+    with pytest.raises(InputError, match="hog features of clip b: hold NaN or infinity in frame 7"):
+        run("train", windows, "-o", data / "new", *TRAIN)
+    found = invoke("predict", data / "run", data / "features", "-o", data / "preds")
+    assert found.exit_code == 3
+    assert "hog features of clip b: hold NaN or infinity in frame 7" in found.stderr
+    assert "5 clips: 4 made, 1 failed" in found.stderr
+    found = invoke("predict", data / "run", data / "features", "-o", data / "preds.csv")
+    assert found.exit_code == 3 and "not written" in found.stderr and not (data / "preds.csv").exists()
+
+
+def test_damaged_windows_are_refused(data: Path) -> None:
+    table = tables.read(data / "w.parquet", tables.read_header(data / "w.parquet").schema)
+    columns = {name: table.column(name) for name in table.data.column_names}
+    facts = table.header.facts
+    for changed, said, message in (
+        (
+            {name: values[1:] for name, values in columns.items()},
+            facts,
+            "windows of clip 'a' do not cover the 40 frames",
+        ),
+        ({**columns, "start": columns["start"] + 1}, facts, "do not cover"),
+        ({**columns, "split": np.full(len(columns["split"]), "val", object)}, facts, "otherwise than in its header"),
+        (columns, {}, "does not say what it was cut from"),
+    ):
+        path = data / "damaged.parquet"
+        tables.write(path, table.header.schema, changed, recipe={}, inputs=[], facts=said)
+        with pytest.raises(SchemaError, match=message):
+            run("train", path, "-o", data / "new", *TRAIN)
+
+
+def test_a_run_that_cannot_be_written(data: Path) -> None:
+    with pytest.raises(OutputError, match=r"val\.txt: cannot be written"):
+        run("train", data / "w.parquet", "-o", data / "val.txt", *TRAIN)
+
+
+def test_every_frame_of_every_clip_is_predicted(data: Path) -> None:
+    assert "5 clips: 5 made" in run("predict", data / "run", data / "features", "-o", data / "preds")
+    for clip, n in {"a": 40, "b": 41, "c": 42, "d": 43, "e": 8}.items():
+        table = tables.read(data / "preds" / f"{clip}.affect.parquet", AFFECT)
+        assert table.data.num_rows == n
+        assert table.column("valid").all()
+        for name in ("valence", "arousal"):
+            assert (np.abs(table.column(name)) <= 1).all()
+        assert table.column("time_us").tolist() == [40_000 * frame for frame in range(n)]
+        recipe = table.header.recipe
+        assert recipe["step"] == "predict" and recipe["parents"][0]["step"] == "train"
+        assert recipe["config"] == {"model": "gru-fusion", "length": 15, "overlap": 5}
+        assert recipe["weights"] == {"best.safetensors": recipes.digest(data / "run/best.safetensors")}
+        assert [one["name"] for one in table.header.inputs] == [f"{clip}.hog.parquet", f"{clip}.mel.parquet"]
+
+
+def test_validation_scores_are_those_of_the_predictions(data: Path) -> None:
+    from affcli.metrics import ccc
+
+    run("predict", data / "run", data / "w.parquet", "--split", "val", "-o", data / "preds")
+    assert [path.name for path in (data / "preds").iterdir()] == ["d.affect.parquet"]
+    (truth,), (found,) = read_affect(data / "labels/d.affect.parquet"), read_affect(data / "preds")
+    scores = description(data / "run")["validation"]
+    for name in ("valence", "arousal"):
+        one, other = getattr(truth, name)[truth.valid], getattr(found, name)[truth.valid]
+        assert ccc(one, other) == pytest.approx(scores[name], abs=1e-6)  # type: ignore[index]
+
+
+def test_predictions_are_kept_and_only_missing_ones_made(data: Path) -> None:
+    command = ["predict", data / "run", data / "features", "-o", data / "preds"]
+    run(*command)
+    before = {path.name: path.read_bytes() for path in (data / "preds").iterdir()}
+    assert "5 clips: 5 up to date" in run(*command)
+    (data / "preds" / "c.affect.parquet").unlink()
+    assert "5 clips: 1 made, 4 up to date" in run(*command)
+    assert "5 clips: 5 made" in run(*command, "--force")
+    assert {path.name: path.read_bytes() for path in (data / "preds").iterdir()} == before
+
+
+def test_one_table_one_csv_or_standard_output(data: Path) -> None:
+    run("predict", data / "run", data / "features", "-o", data / "preds")
+    wanted = {one.clip: one for one in read_affect(data / "preds")}
+    command = ["predict", data / "run", data / "w.parquet", "-o"]
+    run(*command, data / "new" / "preds.parquet")
+    assert "up to date" in run(*command, data / "new" / "preds.parquet")
+    run(*command, data / "preds.csv")
+    assert sorted(path.name for path in (data / "new").iterdir()) == ["preds.parquet"]
+    for path in (data / "new" / "preds.parquet", data / "preds.csv"):
+        found = {one.clip: one for one in read_affect(path)}
+        assert list(found) == list("abcde")
+        for clip, one in found.items():
+            assert one.valence == pytest.approx(wanted[clip].valence, abs=1e-6)
+            assert one.arousal == pytest.approx(wanted[clip].arousal, abs=1e-6)
+    said = invoke(*command, "-", "--split", "val")
+    assert said.stdout.splitlines()[0] == "clip,frame,valence,arousal"
+    rows = list(csv.DictReader(io.StringIO(said.stdout)))
+    assert [row["frame"] for row in rows] == [str(frame) for frame in range(43)]
+    assert {row["clip"] for row in rows} == {"d"}
+
+
+def test_the_number_of_windows_at_a_time_changes_nothing(data: Path) -> None:
+    for batch in (1, 256):
+        run("predict", data / "run", data / "features", "-o", data / f"p{batch}", "--batch", batch)
+    for one, other in zip(read_affect(data / "p1"), read_affect(data / "p256"), strict=True):
+        assert one.valence == pytest.approx(other.valence, abs=1e-6)
+
+
+def test_windows_cut_otherwise_are_used_with_a_warning(data: Path) -> None:
+    said = run("predict", data / "run", rewindow(data, "--length", 20), "-o", data / "preds")
+    assert "cut otherwise than in the training" in said
+    assert tables.read_header(data / "preds/a.affect.parquet").recipe["config"]["length"] == 20
+
+
+def test_a_checkpoint_of_another_feature_width(data: Path, write_features: Write) -> None:
+    for clip, n in {"a": 40, "b": 41, "c": 42, "d": 43, "e": 8}.items():
+        write_features(data / "features", clip, np.zeros((n, 4)))
+    for source in (data / "features", rewindow(data)):
+        with pytest.raises(SchemaError, match="its hog features are 4 numbers wide, expected 3 as in the training"):
+            run("predict", data / "run", source, "-o", data / "preds")
+
+
+def test_features_made_otherwise_than_in_the_training(data: Path, write_features: Write) -> None:
+    folder = data / "other"
+    write_features(folder, "a", np.zeros((40, 3)), cell=8)
+    shutil.copy(data / "features/a.mel.parquet", folder)
+    shutil.copy(data / "features/a.mel.npy", folder)
+    with pytest.raises(SchemaError, match=r"hog features were made otherwise than .*config\.cell: 8, other null"):
+        run("predict", data / "run", folder, "-o", data / "preds")
+
+
+def test_features_that_are_missing(data: Path) -> None:
+    with pytest.raises(InputError, match="features of mel: are not among"):
+        run("predict", data / "run", data / "features/a.hog.parquet", "-o", data / "preds")
+    with pytest.raises(SchemaError, match="has no mel features"):
+        run("predict", data / "run", rewindow(data, "--encoder", "hog"), "-o", data / "preds")
+    (data / "features/b.mel.parquet").unlink()
+    (data / "features/c.hog.npy").unlink()
+    found = invoke("predict", data / "run", data / "features", "-o", data / "preds")
+    assert found.exit_code == 3
+    assert "its clip 'b' has no mel features" in found.stderr and "c.hog.npy: is missing" in found.stderr
+    assert sorted(path.name[0] for path in (data / "preds").iterdir()) == ["a", "d", "e"]
+
+
+def test_wrong_prediction_options(data: Path) -> None:
+    for options, message in (
+        ([data / "features", "--split", "val", "-o", "p"], "--split val: needs a windows table"),
+        ([data / "w.parquet", data / "features", "-o", "p"], "is a windows table beside 1 other source"),
+        ([data / "features", "-o", "p.txt"], r"--out p\.txt: asks for a \.txt file"),
+    ):
+        with pytest.raises(UsageError, match=message):
+            run("predict", data / "run", *options)
+    with pytest.raises(InputError, match="has no test clip"):
+        run("predict", data / "run", data / "w.parquet", "--split", "test", "-o", "p")
+    with pytest.raises(SchemaError, match="is a table of affect"):
+        run("predict", data / "run", data / "labels/a.affect.parquet", "-o", "p")
+
+
+def test_statuses_and_streams(data: Path, affcli: Callable[..., CompletedProcess[str]]) -> None:
+    done = affcli("train", data / "w.parquet", "-o", data / "run", *TRAIN)
+    assert (done.returncode, done.stdout) == (0, "")
+    assert done.stderr.count("\n") == 1 and "up to date" in done.stderr
+    done = affcli("predict", data / "run", data / "features/e.hog.parquet", data / "features/e.mel.parquet", "-o", "-")
+    assert done.returncode == 0
+    assert len(done.stdout.splitlines()) == 9 and done.stderr == "affcli: 1 clip: 1 made\n"
+    failed = affcli("predict", data / "features", data / "features", "-o", data / "preds")
+    assert (failed.returncode, failed.stdout) == (3, "")
+    assert "holds no best.json" in failed.stderr and failed.stderr.count("\n") == 1

@@ -1,0 +1,324 @@
+"""affcli window"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from subprocess import CompletedProcess
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from affcli import recipes, tables
+from affcli.cli import app
+from affcli.errors import AffcliError, InputError, OutputError, SchemaError, UsageError
+from affcli.schemas import FEATURES, WINDOWS
+from affcli.windows import Facts
+
+Write = Callable[..., Path]
+
+
+def run(*arguments: object) -> str:
+    """Run the command in this process; returns what it said on stderr, raises what went wrong."""
+    found = CliRunner().invoke(app, ["window", *map(str, arguments)])
+    if isinstance(found.exception, AffcliError):
+        raise found.exception
+    assert found.exit_code == 0, found.output
+    return found.stderr
+
+
+@pytest.fixture
+def data(tmp_path: Path, write_features: Write, write_labels: Write) -> Path:
+    """Five clips a .. e of 20 .. 24 frames, face and audio features, labels but for the first frame."""
+    rng = np.random.default_rng(0)
+    for i, clip in enumerate("abcde"):
+        n = 20 + i
+        valid = np.ones(n, np.bool_)
+        valid[-1] = False
+        write_features(tmp_path / "features", clip, rng.normal(size=(n, 3)))
+        write_features(tmp_path / "features", clip, rng.normal(size=(n, 2)), "mel", "audio", valid)
+        affect = rng.uniform(-1, 1, (n, 2))
+        affect[0] = np.nan
+        write_labels(tmp_path / "labels", clip, affect)
+    return tmp_path
+
+
+def test_the_table_by_hand(data: Path) -> None:
+    out = data / "windows.parquet"
+    said = run(data / "features", "--labels", data / "labels", "-o", out)
+    assert said == f"affcli: {out}: 10 windows of 5 clips (4 train, 1 val, 0 test), features hog, mel\n"
+    table = tables.read(out, WINDOWS)
+    assert table.column("clip").tolist() == [c for c in "abcde" for _ in range(2)]
+    assert table.column("start").tolist() == [0, 5, 0, 6, 0, 7, 0, 8, 0, 9]
+    assert set(table.column("length").tolist()) == {15}
+    assert table.column("with_data").tolist() == [15, 14] * 5  # the last frame has no sound
+    assert table.column("with_labels").tolist() == [14, 15] * 5  # the first frame has no labels
+    facts = Facts.from_json(table.header.facts)
+    assert (facts.length, facts.overlap) == (15, 5)
+    assert {name: (one.width, one.modality) for name, one in facts.features.items()} == {
+        "hog": (3, "face"),
+        "mel": (2, "audio"),
+    }
+    clip = facts.clips["b"]
+    path = data / "features" / "b.hog.parquet"
+    assert clip.frames == 21
+    assert clip.features["hog"].path == "features/b.hog.parquet"
+    assert clip.features["hog"].sha256 == recipes.digest(path)
+    assert clip.labels and clip.labels.path == "labels/b.affect.parquet"
+    assert [one["step"] for one in table.header.recipe["parents"]] == ["embed", "embed", "import-labels"]
+    assert len(table.header.inputs) == 15
+    by_clip = dict(zip(table.column("clip"), table.column("split"), strict=True))
+    assert by_clip == {name: one.split for name, one in facts.clips.items()}
+
+
+def test_equal_inputs_give_equal_bytes_and_a_second_run_keeps_them(data: Path) -> None:
+    options = ["--labels", data / "labels", "--length", 7, "--overlap", 2]
+    run(data / "features", *options, "-o", data / "w.parquet")
+    before = (data / "w.parquet").read_bytes()
+    assert "up to date" in run(data / "features", *options, "-o", data / "w.parquet")
+    assert "up to date" not in run(data / "features", *options, "-o", data / "w.parquet", "--force")
+    assert (data / "w.parquet").read_bytes() == before
+    assert "up to date" not in run(data / "features", *options, "-o", data / "w.parquet", "--seed", 5)
+
+
+def test_moved_features_are_found_again(data: Path) -> None:
+    run(data / "features", "--labels", data / "labels", "-o", data / "w.parquet")
+    (data / "features").rename(data / "moved")
+    assert "up to date" not in run(data / "moved", "--labels", data / "labels", "-o", data / "w.parquet")
+    facts = Facts.from_json(tables.read_header(data / "w.parquet").facts)
+    assert facts.clips["a"].features["hog"].path == "moved/a.hog.parquet"
+
+
+def test_paths_are_relative_to_the_windows_file(data: Path) -> None:
+    out = data / "deep" / "er" / "w.parquet"
+    run(data / "features", "-o", out)
+    facts = Facts.from_json(tables.read_header(out).facts)
+    assert facts.clips["a"].features["hog"].path == "../../features/a.hog.parquet"
+
+
+def test_without_labels_every_clip_is_a_test_clip(data: Path) -> None:
+    run(data / "features", "-o", data / "w.parquet")
+    table = tables.read(data / "w.parquet", WINDOWS)
+    assert set(table.column("split")) == {"test"}
+    assert not table.column("with_labels").any()
+
+
+def test_one_feature_set_of_several(data: Path) -> None:
+    run(data / "features", "-o", data / "w.parquet", "--encoder", "mel")
+    assert list(tables.read_header(data / "w.parquet").facts["features"]) == ["mel"]
+    with pytest.raises(InputError, match=r"features of mal: are not among .*, expected one of hog, mel"):
+        run(data / "features", "-o", data / "w.parquet", "--encoder", "mal")
+
+
+def test_tables_named_one_by_one(data: Path) -> None:
+    files = sorted((data / "features").glob("[ab].*.parquet"))
+    run(*files, data / "features" / "a.hog.parquet", "-o", data / "w.parquet")
+    assert list(tables.read_header(data / "w.parquet").facts["clips"]) == ["a", "b"]
+
+
+def splits(path: Path) -> dict[str, str]:
+    return {name: one["split"] for name, one in tables.read_header(path).facts["clips"].items()}
+
+
+def test_listed_clips(data: Path) -> None:
+    (data / "val.txt").write_text("\ufeffa.txt\n\n  b.mp4 \n", encoding="utf-8")
+    (data / "test.txt").write_text("e\n")
+    lists = ["--val", data / "val.txt", "--test", data / "test.txt"]
+    run(data / "features", "--labels", data / "labels", "-o", data / "w.parquet", *lists)
+    assert splits(data / "w.parquet") == {"a": "val", "b": "val", "c": "train", "d": "train", "e": "test"}
+    assert tables.read_header(data / "w.parquet").inputs[-1]["name"] == "test.txt"
+
+
+def test_a_test_list_beside_a_share(data: Path) -> None:
+    (data / "test.txt").write_text("e\n")
+    run(data / "features", "--labels", data / "labels", "-o", data / "w.parquet", "--test", data / "test.txt")
+    assert splits(data / "w.parquet")["e"] == "test"
+    assert sorted(splits(data / "w.parquet").values()) == ["test", "train", "train", "train", "val"]
+
+
+def test_a_directory_of_label_files_lists_its_clips(data: Path) -> None:
+    (data / "Validation_Set").mkdir()
+    for name in ("c.txt", "d.txt", ".DS_Store", "notes"):
+        (data / "Validation_Set" / name).touch()
+    run(data / "features", "--labels", data / "labels", "-o", data / "w.parquet", "--val", data / "Validation_Set")
+    assert [clip for clip, part in splits(data / "w.parquet").items() if part == "val"] == ["c", "d"]
+
+
+def test_lists_that_do_not_fit(data: Path) -> None:
+    options = [data / "features", "--labels", data / "labels", "-o", data / "w.parquet", "--val", data / "val.txt"]
+    with pytest.raises(InputError, match=r"val\.txt: cannot be read"):
+        run(*options)
+    (data / "val.txt").write_text("a\nz\n")
+    with pytest.raises(InputError, match=r"val\.txt: names clips that have no features: z, expected names such as a"):
+        run(*options)
+    assert "have no features, not used: z" in run(*options, "--mismatch", "drop")
+    (data / "val.txt").write_text("\n")
+    with pytest.raises(InputError, match="names no clip"):
+        run(*options)
+    (data / "val.txt").write_text("a\n")
+    with pytest.raises(InputError, match="--val and --test: both name a"):
+        run(*options, "--test", data / "val.txt")
+    with pytest.raises(UsageError, match="there are no labels"):
+        run(data / "features", "-o", data / "w.parquet", "--val", data / "val.txt")
+
+
+def test_labels_with_a_row_too_many(data: Path, write_labels: Write) -> None:
+    write_labels(data / "labels", "b", np.zeros((22, 2)))
+    options = [data / "features", "--labels", data / "labels", "-o", data / "w.parquet"]
+    with pytest.raises(SchemaError) as caught:
+        run(*options)
+    labels, features = data / "labels/b.affect.parquet", data / "features/b.hog.parquet"
+    assert str(caught.value).startswith(f"{labels}: 22 frames of clip 'b', expected 21 as in {features}; ")
+    assert not (data / "w.parquet").exists()
+    said = run(*options, "--mismatch", "drop")
+    assert "clip b dropped: " in said and "9 windows" not in said
+    assert list(splits(data / "w.parquet")) == ["a", "c", "d", "e"]
+
+
+def test_feature_sets_of_different_lengths(data: Path, write_features: Write) -> None:
+    write_features(data / "features", "c", np.zeros((21, 2)), "mel", "audio")
+    with pytest.raises(
+        SchemaError, match=r"c\.mel\.parquet: 21 frames of clip 'c', expected 22 as in .*c\.hog\.parquet"
+    ):
+        run(data / "features", "-o", data / "w.parquet")
+
+
+def test_feature_sets_of_different_times(data: Path, write_features: Write) -> None:
+    path = write_features(data / "features", "c", np.zeros((22, 2)), "mel", "audio")
+    table = tables.read(path, tables.read_header(path).schema)
+    columns = {name: table.column(name) for name in ("clip", "frame", "time_us", "valid")}
+    columns["time_us"] = columns["time_us"] + 1
+    header = table.header
+    tables.write(
+        path, header.schema, columns, recipe=header.recipe, inputs=[], facts=header.facts, array=np.array(table.array())
+    )
+    with pytest.raises(SchemaError, match=r"frame times of clip 'c' differ from .*c\.hog\.parquet"):
+        run(data / "features", "-o", data / "w.parquet")
+
+
+def test_clips_that_lack_a_part(data: Path) -> None:
+    (data / "labels" / "a.affect.parquet").unlink()
+    (data / "features" / "d.mel.parquet").unlink()
+    options = [data / "features", "--labels", data / "labels", "-o", data / "w.parquet"]
+    with pytest.raises(InputError, match=r"its clip 'a' has no labels \(and 1 more such: d\)"):
+        run(*options)
+    run(*options, "--mismatch", "drop")
+    assert list(splits(data / "w.parquet")) == ["b", "c", "e"]
+
+
+def test_dropping_every_clip_is_no_result(data: Path, write_labels: Write) -> None:
+    write_labels(data / "other", "z", np.zeros((3, 2)))
+    with pytest.raises(InputError, match="dropped all 5 clips"):
+        run(data / "features", "--labels", data / "other", "-o", data / "w.parquet", "--mismatch", "drop")
+
+
+def test_labels_without_features_are_told(data: Path, write_labels: Write) -> None:
+    write_labels(data / "labels", "z", np.zeros((3, 2)))
+    assert "labels without features, not used: z" in run(
+        data / "features", "--labels", data / "labels", "-o", data / "w.parquet"
+    )
+
+
+def test_features_made_otherwise_are_refused(data: Path, write_features: Write) -> None:
+    write_features(data / "features", "c", np.zeros((22, 3)), cell=8)
+    with pytest.raises(
+        SchemaError, match=r"c\.hog\.parquet: was made otherwise than .*a\.hog\.parquet \(config\.cell: 8"
+    ):
+        run(data / "features", "-o", data / "w.parquet")
+    write_features(data / "features", "c", np.zeros((22, 4)))
+    with pytest.raises(SchemaError, match=r"c\.hog\.parquet: was made otherwise than .*\(width: 4, other 3\)"):
+        run(data / "features", "-o", data / "w.parquet")
+
+
+def test_labels_made_otherwise_are_refused(data: Path, write_labels: Write) -> None:
+    write_labels(data / "labels", "c", np.zeros((22, 2)), scale=10)
+    with pytest.raises(SchemaError, match=r"c\.affect\.parquet: was made otherwise"):
+        run(data / "features", "--labels", data / "labels", "-o", data / "w.parquet")
+
+
+def test_a_clip_in_two_places(data: Path, write_features: Write) -> None:
+    write_features(data / "more", "a", np.zeros((20, 3)))
+    with pytest.raises(InputError, match="both hold hog features of clip 'a'"):
+        run(data / "features", data / "more", "-o", data / "w.parquet")
+
+
+def test_a_missing_array_is_said_now(data: Path) -> None:
+    (data / "features" / "b.hog.npy").unlink()
+    with pytest.raises(InputError, match=r"b\.hog\.npy: is missing"):
+        run(data / "features", "-o", data / "w.parquet")
+
+
+def test_features_that_do_not_say_what_they_are(data: Path) -> None:
+    path = data / "features" / "b.hog.parquet"
+    table = tables.read(path, FEATURES)
+    columns = {name: table.column(name) for name in table.data.column_names}
+    rows = np.array(table.array())
+    for facts, message in (
+        ({"encoder": "hog"}, r"b\.hog\.parquet: does not say its modality and width"),
+        ({"encoder": "hog", "modality": "face", "width": 4}, "says its vectors are 4 wide, beside an array of"),
+    ):
+        tables.write(path, FEATURES, columns, recipe=table.header.recipe, inputs=[], facts=facts, array=rows)
+        with pytest.raises(SchemaError, match=message):
+            run(path, "-o", data / "w.parquet")
+
+
+def test_several_clips_in_a_table_of_features(data: Path) -> None:
+    path = data / "features" / "b.hog.parquet"
+    table = tables.read(path, FEATURES)
+    columns = {name: np.concatenate([table.column(name)] * 2) for name in table.data.column_names}
+    columns["clip"][21:] = "z"
+    rows = np.zeros((42, 3), np.float32)
+    tables.write(path, FEATURES, columns, recipe=table.header.recipe, inputs=[], facts=table.header.facts, array=rows)
+    with pytest.raises(SchemaError, match="holds several clips, expected the frames of one clip"):
+        run(path, "-o", data / "w.parquet")
+
+
+def test_text_labels_get_advice(data: Path) -> None:
+    texts = data / "texts"
+    texts.mkdir()
+    (texts / "a.txt").write_text("valence,arousal\n0,0\n")
+    for path in (texts, texts / "a.txt"):
+        with pytest.raises(InputError, match=f"affcli import-labels {path} OUT"):
+            run(data / "features", "--labels", path, "-o", data / "w.parquet")
+
+
+@pytest.mark.parametrize(
+    ("options", "kind", "message"),
+    [
+        (["--overlap", 15], UsageError, "--overlap 15: does not fit windows of 15 frames"),
+        (["--val-share", 1], UsageError, "--val-share 1: leaves no clip to train on"),
+        (["-o", "w.csv"], UsageError, r"--out w\.csv: is no Parquet file name"),
+        (["-o", "/dev/null/w.parquet"], OutputError, "cannot be written"),
+        (["--labels", "nosuch"], InputError, "nosuch: does not exist"),
+    ],
+)
+def test_wrong_options(data: Path, options: list[object], kind: type[Exception], message: str) -> None:
+    with pytest.raises(kind, match=message):
+        run(data / "features", "-o", data / "w.parquet", *options)
+
+
+def test_other_tables_are_refused(data: Path) -> None:
+    with pytest.raises(InputError, match="holds no table of features"):
+        run(data / "labels", "-o", data / "w.parquet")
+    with pytest.raises(SchemaError, match="is a table of affect, expected a table of features"):
+        run(data / "labels" / "a.affect.parquet", "-o", data / "w.parquet")
+
+
+def test_statuses_and_streams(data: Path, affcli: Callable[..., CompletedProcess[str]], write_labels: Write) -> None:
+    command = ["window", data / "features", "--labels", data / "labels", "-o", data / "w.parquet"]
+    done = affcli(*command, "-q")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    write_labels(data / "labels", "b", np.zeros((22, 2)))
+    failed = affcli(*command)
+    assert (failed.returncode, failed.stdout) == (4, "")
+    assert failed.stderr.startswith("affcli: ") and failed.stderr.count("\n") == 1
+    assert affcli("window", "nosuch", "-o", data / "w.parquet").returncode == 3
+    assert affcli(*command, "--overlap", 99).returncode == 2
+
+
+def test_the_header_is_plain_json(data: Path) -> None:
+    run(data / "features", "-o", data / "w.parquet")
+    text = json.dumps(tables.read_header(data / "w.parquet").to_json())
+    assert str(data) not in text  # a directory of this machine is nobody's business

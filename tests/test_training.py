@@ -1,0 +1,273 @@
+"""Training: batches, standardisation, losses and the loop."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from affcli import metrics
+from affcli.configs import GruFusion, Training
+from affcli.errors import InputError, SchemaError, UsageError
+from affcli.models import device
+from affcli.training import losses
+from affcli.training.data import ClipData, Standardisation, WindowedClips, fit_standardisation
+from affcli.training.fit import Epoch, fit, new_model
+from affcli.windows import FeatureSet, cut
+
+torch.set_num_threads(1)
+CPU = torch.device("cpu")
+
+
+def clip(
+    name: str,
+    vectors: NDArray[np.float64],
+    labels: NDArray[np.float64] | None = None,
+    valid: NDArray[np.bool_] | None = None,
+) -> ClipData:
+    n = len(vectors)
+    affect = np.zeros((n, 2)) if labels is None else labels
+    return ClipData(
+        name,
+        {"hog": vectors.astype(np.float32)},
+        {"hog": np.ones(n, np.bool_) if valid is None else valid},
+        affect,
+        ~np.isnan(affect).any(axis=-1),
+    )
+
+
+def windowed(clips: list[ClipData], length: int, overlap: int) -> WindowedClips:
+    cuts = [cut(one.frames, length, overlap) for one in clips]
+    return WindowedClips(
+        clips,
+        np.repeat(np.arange(len(clips)), [len(starts) for starts, _ in cuts]),
+        np.concatenate([starts for starts, _ in cuts]),
+        np.concatenate([lengths for _, lengths in cuts]),
+    )
+
+
+def ramp(n: int, at: int = 0) -> NDArray[np.float64]:
+    """Vectors of two columns that tell the frame: f and 100 + f."""
+    return np.stack([np.arange(at, at + n), np.arange(at + 100, at + 100 + n)], axis=-1).astype(float)
+
+
+def test_a_batch_holds_the_frames_of_its_windows() -> None:
+    labels = np.full((5, 2), np.nan)
+    labels[3] = 0.25, -0.5
+    valid = np.array([1, 1, 0, 1, 1], np.bool_)
+    windows = windowed([clip("a", ramp(5), labels, valid), clip("b", ramp(2, 50))], 3, 1)
+    assert windows.first.tolist() == [0, 2, 5]
+    batch = windows.gather(np.array([2, 1]))
+    assert batch.features["hog"][:, :, 0].tolist() == [[50, 51, 0], [0, 3, 4]]  # padded at the end; frame 2 not valid
+    assert batch.inside.tolist() == [[True, True, False], [True, True, True]]
+    assert batch.first.tolist() == [5, 2]
+    assert batch.labelled.tolist() == [[True, True, False], [False, True, False]]
+    assert batch.labels[1].tolist() == [[0, 0], [0.25, -0.5], [0, 0]]
+    assert batch.features["hog"].dtype == batch.labels.dtype == np.float32
+
+
+def test_a_batch_is_as_long_as_its_longest_window() -> None:
+    windows = windowed([clip("a", ramp(5)), clip("b", ramp(2))], 3, 1)
+    assert windows.gather(np.array([2])).inside.shape == (1, 2)
+    assert [len(batch.inside) for batch in windows.batches(2)] == [2, 1]
+
+
+def test_frames_that_are_not_described_are_zeros_after_standardisation() -> None:
+    valid = np.array([1, 0, 1], np.bool_)
+    scale = Standardisation({"hog": np.float32([1, 1])}, {"hog": np.float32([2, 10])})
+    batch = windowed([clip("a", ramp(3), valid=valid)], 3, 1).standardised(scale).gather(np.array([0]))
+    assert batch.features["hog"][0].tolist() == pytest.approx(np.array([[-0.5, 9.9], [0, 0], [0.5, 10.1]]))
+
+
+def test_only_windows_with_labels_are_kept() -> None:
+    labels = np.full((7, 2), np.nan)
+    labels[6] = 0
+    windows = windowed([clip("a", ramp(7), labels)], 3, 1)
+    assert windows.start.tolist() == [0, 2, 4]
+    assert windows.with_labels().start.tolist() == [4]
+
+
+def test_standardisation_counts_each_frame_once_and_leaves_out_what_is_not_described() -> None:
+    vectors = np.array([[0, 7], [2, 7], [4, 7], [99, 99], [6, 7]], float)
+    valid = np.array([1, 1, 1, 0, 1], np.bool_)
+    fitted = fit_standardisation(windowed([clip("a", vectors, valid=valid)], 3, 2))  # frame 2 is in three windows
+    assert fitted.mean["hog"].tolist() == [3, 7]
+    assert fitted.std["hog"] == pytest.approx([np.sqrt(5), 1])  # of 0, 2, 4, 6; a constant is divided by 1
+    assert fitted.mean["hog"].dtype == fitted.std["hog"].dtype == np.float32
+
+
+def test_standardisation_is_of_the_windows_not_of_the_clips() -> None:
+    windows = windowed([clip("a", ramp(9))], 3, 0)
+    first = WindowedClips(windows.clips, windows.clip[:1], windows.start[:1], windows.length[:1])
+    assert fit_standardisation(first).mean["hog"].tolist() == [1, 101]
+
+
+def test_standardisation_over_many_chunks_is_that_of_all_rows() -> None:
+    rng = np.random.default_rng(0)
+    one, other = rng.normal(1e4, 1, (9000, 3)), rng.normal(-3, 2, (5, 3))
+    other[:, 2] = one[:, 2] = 0.1
+    fitted = fit_standardisation(windowed([clip("a", one), clip("b", other)], 15, 5))
+    rows = np.concatenate([one, other]).astype(np.float32).astype(np.float64)
+    assert fitted.mean["hog"] == pytest.approx(rows.mean(0), rel=1e-6)
+    assert fitted.std["hog"][:2] == pytest.approx(rows[:, :2].std(0), rel=1e-5)
+    assert fitted.std["hog"][2] == 1
+
+
+def test_a_feature_set_without_a_valid_frame_is_refused() -> None:
+    with pytest.raises(InputError, match="hog features: describe no frame"):
+        fit_standardisation(windowed([clip("a", ramp(5), valid=np.zeros(5, np.bool_))], 3, 1))
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_features_that_are_no_numbers_are_named(value: float) -> None:
+    vectors = ramp(9)
+    vectors[7, 1] = value
+    windows = windowed([clip("a", ramp(3)), clip("b", vectors)], 3, 1)
+    with pytest.raises(InputError, match="hog features of clip b: hold NaN or infinity in frame 7"):
+        fit_standardisation(windows)
+    with pytest.raises(InputError, match="hog features of clip b: hold NaN or infinity in frame 7"):
+        windows.gather(np.arange(len(windows)))
+
+
+def test_features_that_are_no_numbers_do_no_harm_where_they_are_not_used() -> None:
+    vectors = ramp(3)
+    vectors[1] = np.nan
+    windows = windowed([clip("a", vectors, valid=np.array([1, 0, 1], np.bool_))], 3, 1)
+    assert fit_standardisation(windows).mean["hog"].tolist() == [1, 101]
+    assert np.isfinite(windows.gather(np.array([0])).features["hog"]).all()
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -5.0, 1.5])
+def test_labels_off_the_scale_are_named(value: float) -> None:
+    labels = np.zeros((5, 2))
+    labels[3, 1] = value
+    one = ClipData(
+        "a", {"hog": np.zeros((5, 2), np.float32)}, {"hog": np.ones(5, np.bool_)}, labels, np.ones(5, np.bool_)
+    )
+    with pytest.raises(SchemaError, match=r"labels of clip a: valence 0 and arousal .* in frame 3"):
+        windowed([one], 3, 1)
+
+
+def test_mse_by_hand() -> None:
+    truth, prediction = torch.tensor([[0.0, 0.0], [1.0, 0.0]]), torch.tensor([[0.5, 0.0], [1.0, -0.5]])
+    assert losses.mse(prediction, truth) == pytest.approx((0.25 + 0.25) / 4)
+
+
+def test_ccc_loss_agrees_with_the_metric() -> None:
+    rng = np.random.default_rng(0)
+    truth, prediction = rng.uniform(-1, 1, (2, 40, 2))
+    expected = 1 - (metrics.ccc(truth[:, 0], prediction[:, 0]) + metrics.ccc(truth[:, 1], prediction[:, 1])) / 2
+    assert losses.ccc(torch.tensor(prediction), torch.tensor(truth)) == pytest.approx(expected, abs=1e-6)
+
+
+def test_ccc_loss_at_its_ends() -> None:
+    truth = torch.tensor([[0.1, -0.4], [0.5, 0.2], [-0.3, 0.9]])
+    assert losses.ccc(truth, truth) == pytest.approx(0, abs=1e-6)
+    assert losses.ccc(-truth + 2 * truth.mean(0), truth) == pytest.approx(2, abs=1e-6)
+    constant = torch.full((3, 2), 0.2, requires_grad=True)
+    loss = losses.ccc(constant, torch.full((3, 2), 0.2))
+    assert loss == 1
+    loss.backward()
+    assert constant.grad is not None and constant.grad.isfinite().all()
+
+
+def toy(seed: int, frames: int = 60) -> ClipData:
+    """A clip whose features tell its labels, under noise."""
+    rng = np.random.default_rng(seed)
+    t = np.arange(frames)
+    affect = 0.7 * np.stack([np.sin(t / 9 + seed), np.cos(t / 7 + seed)], axis=-1)
+    return clip(f"c{seed}", affect @ np.array([[1, 0, 2], [0, 1, -1]]) + rng.normal(0, 0.1, (frames, 3)), affect)
+
+
+def train(settings: Training, val: list[ClipData] | None = None) -> tuple[list[Epoch], dict[str, torch.Tensor]]:
+    fitted, held_out = windowed([toy(0), toy(1), toy(2, 8)], 15, 5), windowed(val or [toy(3)], 15, 5)
+    scale = fit_standardisation(fitted)
+    model = new_model("gru-face", {"hog": FeatureSet(3, "face", {})}, GruFusion(face_units=(8, 8)), settings.seed)
+    epochs = list(fit(model, fitted.standardised(scale), held_out.standardised(scale), settings, CPU))
+    return epochs, model.state_dict()
+
+
+@pytest.mark.parametrize("loss", ["mse", "ccc"])
+@pytest.mark.parametrize("optimizer", ["rmsprop", "adam"])
+def test_training_learns_and_is_reproducible(loss: str, optimizer: str) -> None:
+    settings = Training(loss=loss, optimizer=optimizer, lr=0.01, batch=4, epochs=6)
+    epochs, weights = train(settings)
+    assert [one.number for one in epochs] == [1, 2, 3, 4, 5, 6]
+    assert epochs[-1].train_loss < epochs[0].train_loss
+    assert max(one.mean for one in epochs) > 0.7
+    again, same = train(settings)
+    assert again == epochs
+    assert all(torch.equal(values, same[name]) for name, values in weights.items())
+    other, _ = train(Training(loss=loss, optimizer=optimizer, lr=0.01, batch=4, epochs=1, seed=1))
+    assert other[0] != epochs[0]
+
+
+def test_every_batch_of_every_epoch_is_trained_on() -> None:
+    _, weights = train(Training(batch=4, epochs=3))
+    # 6 + 6 + 1 windows are 4 batches; validation, in between, leaves the statistics alone.
+    assert weights["branches.0.settle.0.norm.num_batches_tracked"] == 3 * 4
+
+
+def test_improved_means_the_best_so_far() -> None:
+    epochs, _ = train(Training(lr=0.01, batch=4, epochs=8))
+    best = -np.inf
+    for one in epochs:
+        assert one.improved == (one.mean > best)
+        best = max(best, one.mean)
+
+
+def test_training_stops_when_nothing_gets_better() -> None:
+    epochs, _ = train(Training(lr=1e-12, batch=4, epochs=50, patience=3))
+    last_better = max(one.number for one in epochs if one.improved)
+    assert len(epochs) == last_better + 3 < 50
+
+
+def test_a_loss_that_is_no_number_ends_the_training_with_advice() -> None:
+    with pytest.raises(UsageError, match=r"--lr 1e\+30: made the loss infinite or NaN in epoch 1.*smaller"):
+        train(Training(lr=1e30, batch=4, epochs=3))
+
+
+def test_validation_labels_must_change() -> None:
+    still = clip("s", ramp(30)[:, [0, 1, 1]], np.tile([0.2, 0.3], (30, 1)))
+    with pytest.raises(InputError, match="the same valence in every annotated frame"):
+        train(Training(epochs=1), [still])
+    without = clip("w", ramp(30)[:, [0, 1, 1]], np.full((30, 2), np.nan))
+    with pytest.raises(InputError, match="no annotated frame"):
+        train(Training(epochs=1), [without])
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        RuntimeError("CUDA out of memory. Tried"),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory"),
+    ],
+)
+def test_too_large_a_batch_is_explained(error: Exception) -> None:
+    with (
+        pytest.raises(UsageError, match=r"--batch 64: does not fit into the memory.*--batch 16"),
+        device.memory_explained(64),
+    ):
+        raise error
+
+
+def test_other_failures_are_not_taken_for_a_lack_of_memory() -> None:
+    with pytest.raises(RuntimeError, match="shape"), device.memory_explained(64):
+        raise RuntimeError("shape mismatch")
+
+
+def test_a_device_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    assert device.pick("auto") == CPU
+    with pytest.raises(UsageError, match="--device cuda: is not available"):
+        device.pick("cuda")
+
+
+def test_building_a_model_leaves_the_random_state_alone() -> None:
+    torch.manual_seed(5)
+    before = torch.random.get_rng_state()
+    new_model("gru-face", {"hog": FeatureSet(3, "face", {})}, GruFusion(face_units=(8,)), 0)
+    assert torch.equal(torch.random.get_rng_state(), before)
