@@ -75,7 +75,7 @@ def summary(command: Any) -> str:
 
 def metavar(parameter: Any, context: Any) -> str:
     """What stands for the value of an argument or option."""
-    return parameter.metavar or parameter.display_type(context).strip("<>").removesuffix(" range").upper()
+    return str(parameter.metavar or parameter.display_type(context).strip("<>").removesuffix(" range").upper())
 
 
 def option_lines(option: Any, context: Any) -> list[str]:
