@@ -18,12 +18,12 @@ def table_path(directory: Path, clip: str, kind: str) -> Path:
 
     Raises InputError where the clip's name cannot safely be a file name.
     """
-    safe = all(character.isalnum() or character in " ._-+=,()[]@~" for character in clip)
+    safe = all(character.isalnum() or character in " ._-+=,()[]@~'!&" for character in clip)
     if not safe or not clip or clip[0] in ".-~ " or len(clip.encode()) > 200:
         raise InputError(
-            repr(clip),
-            "cannot be the name of a clip",
-            expected="letters, digits and ._-+=,()[]@~, a letter or digit first, 200 bytes at most",
+            f"clip {clip!r}",
+            "cannot be a name of files",
+            expected="letters, digits, blanks and ._-+=,()[]@~'!& (but no . - ~ or blank first), 200 bytes at most",
             advice="rename the file",
         )
     return directory / f"{clip}.{kind}.parquet"

@@ -6,7 +6,6 @@ a nominal frame rate unless every timestamp of the clip agrees with it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from fractions import Fraction
 
 import numpy as np
@@ -27,12 +26,12 @@ def frame_times(count: int, rate: Fraction, start_us: int = 0) -> NDArray[np.int
     return np.array([start_us + to_microseconds(i, step) for i in range(count)], dtype=np.int64)
 
 
-def constant_rate(time_us: NDArray[np.int64], rate: Fraction | None) -> Fraction | None:
-    """`rate` where every one of the (n,) times agrees with it to the rounding of a microsecond, else None."""
+def constant_rate(time_us: NDArray[np.int64], rate: Fraction | None, tolerance_us: int = 1) -> Fraction | None:
+    """`rate` where every one of the (n,) times agrees with it to `tolerance_us`, else None."""
     if rate is None or rate <= 0 or len(time_us) == 0:
         return None
     expected = frame_times(len(time_us), rate, int(time_us[0]))
-    return rate if np.abs(expected - time_us).max() <= 1 else None
+    return rate if np.abs(expected - time_us).max() <= tolerance_us else None
 
 
 def periods(time_us: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -52,10 +51,3 @@ def sample_index(time_us: NDArray[np.int64], start_us: int, sample_rate: int) ->
     Shapes (n,) to (n,), int64.  The index may be negative or past the end: there, no sound exists.
     """
     return (2 * (time_us - start_us) * sample_rate + MICROSECONDS) // (2 * MICROSECONDS)
-
-
-def first_backward_step(time_us: Sequence[int]) -> int | None:
-    """The first frame whose time is not after its predecessor's, or None."""
-    steps = np.diff(np.asarray(time_us, dtype=np.int64))
-    backward = np.flatnonzero(steps <= 0)
-    return int(backward[0]) + 1 if len(backward) else None

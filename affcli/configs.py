@@ -57,6 +57,7 @@ class MfccMel:
     n_fft: int = setting(2048, "transform length", unit="samples", source="librosa's default")
     hop: int = setting(512, "step between transforms inside a segment", unit="samples", source="librosa's default")
     periods: float = setting(2.0, "length of a segment in frame periods", source="GRU fusion: overlap one half")
+    longest: float = setting(2.0, "longest segment, where a frame stands for long", unit="s")
 
 
 @dataclass(frozen=True)

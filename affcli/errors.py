@@ -6,6 +6,10 @@ do about it.  Anything that is not one of these is a bug and keeps its traceback
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
+NAMED = 5  # names that a message lists before it only counts the others
+
 
 class AffcliError(Exception):
     """A failure with advice.  `str(error)` is the whole line."""
@@ -27,6 +31,13 @@ class AffcliError(Exception):
 
 def _rebuild(kind: type[AffcliError], subject: str, found: str, expected: str, advice: str) -> AffcliError:
     return kind(subject, found, expected=expected, advice=advice)
+
+
+def some(names: Iterable[str]) -> str:
+    """The first few names, and how many more there are."""
+    every = list(names)
+    more = f" and {len(every) - NAMED} more" if len(every) > NAMED else ""
+    return ", ".join(every[:NAMED]) + more
 
 
 class UsageError(AffcliError):

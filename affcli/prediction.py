@@ -32,10 +32,12 @@ class Batch(Protocol):
 def predict(model: nn.Module, batches: Iterable[Batch], frames: int, device: torch.device) -> NDArray[np.float64]:
     """Valence and arousal of `frames` frames, the flat mean over the windows each is in: (frames, 2), in [-1, 1].
 
+    Leaves `model` on `device`, ready to predict again.
+
     Raises ValueError where a frame is in no window, UsageError where a batch does not fit into memory.
     """
     total = Overlap(frames)
-    model.eval()
+    model.to(device).eval()
     for batch in batches:
         with torch.inference_mode(), memory_explained(len(batch.inside)):
             affect = model(*to_tensors(batch, device)).cpu().numpy()

@@ -60,13 +60,19 @@ def differences(one: Any, other: Any, at: str = "") -> list[str]:
 
 def outline(made: Recipe, depth: int = 0) -> list[str]:
     """A line per step, the last step first, each parent further in: `train: model gru-fusion, lr 0.001, ...`."""
-    settings = ", ".join(f"{name} {value}" for name, value in _flat(made["config"]))
-    line = f"{'  ' * depth}{made['step']}: {settings}"
-    return [line, *(below for parent in made["parents"] for below in outline(parent, depth + 1))]
+    settings = ", ".join(f"{name} {value}" for name, value in _flat(made.get("config")))
+    line = f"{'  ' * depth}{made.get('step', 'unknown step')}: {settings or 'no settings'}"
+    return [line, *(below for parent in parents(made) for below in outline(parent, depth + 1))]
 
 
-def _flat(config: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    for name, value in config.items():
+def parents(made: Recipe) -> list[Recipe]:
+    """The recipes of the steps before; none where a recipe, which anybody can write into a file, does not say."""
+    found = made.get("parents")
+    return [parent for parent in found if isinstance(parent, dict)] if isinstance(found, list) else []
+
+
+def _flat(config: Any) -> Iterator[tuple[str, Any]]:
+    for name, value in config.items() if isinstance(config, dict) else ():
         if isinstance(value, dict):
             yield from _flat(value)
         else:

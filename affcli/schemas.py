@@ -41,11 +41,17 @@ class Schema:
     columns: tuple[Column, ...]
     array: Array | None = None
     facts: tuple[tuple[str, str], ...] = ()  # what the metadata says of the clip: name, meaning
+    optional_facts: bool = False  # a table may lack some of them
 
     @property
     def by_frame(self) -> bool:
         """Whether row i is decoded frame i of one clip."""
         return self.key == ("clip", "frame")
+
+    @property
+    def required_facts(self) -> tuple[str, ...]:
+        """The facts that a table of this kind cannot lack."""
+        return () if self.optional_facts else tuple(name for name, _ in self.facts)
 
 
 LANDMARKS = ("right_eye", "left_eye", "nose", "right_mouth", "left_mouth")  # the person's own right and left
@@ -87,6 +93,8 @@ FACES = Schema(
         ("height", "px, upright picture"),
         ("rate", "frames per second as an exact fraction, null where the frame rate varies"),
         ("decode_errors", "packets that could not be decoded"),
+        ("stated_frames", "frames that the container states; 0 where it does not"),
+        ("partial", "the video breaks off before its stated end"),
         ("faces", "rows with valid = true"),
     ),
 )
@@ -98,7 +106,7 @@ AUDIO = Schema(
     ("clip", "frame"),
     (
         *_key(),
-        Column("valid", "bool", "", "sound exists at this frame's time"),
+        Column("valid", "bool", "", "sound exists at this frame's time, and the track is not silent"),
         Column("sample", "int64", "samples", "index of the waveform sample nearest the frame's time"),
     ),
     Array("samples", "int16", "waveform, mono, full scale 32768", by_row=False),
@@ -107,6 +115,7 @@ AUDIO = Schema(
         ("start_us", "time of the first sample on the container's clock, us"),
         ("rate", "frames per second as an exact fraction, null where the frame rate varies"),
         ("sound", "present, silent (every sample is zero) or none (no sound track)"),
+        ("partial", "the video breaks off before its stated end"),
     ),
 )
 
@@ -140,9 +149,10 @@ AFFECT = Schema(
     ),
     None,
     (
-        ("annotated", "rows with valid = true"),
-        ("format", "of the label file it was imported from: aff-wild2 or csv"),
+        ("annotated", "labels only: rows with valid = true"),
+        ("format", "labels only: what they were imported from, aff-wild2 or csv"),
     ),
+    optional_facts=True,
 )
 
 WINDOWS = Schema(

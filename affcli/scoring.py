@@ -17,13 +17,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from affcli.errors import InputError, SchemaError, UsageError
+from affcli.errors import InputError, SchemaError, UsageError, some
 from affcli.labels.affect import DIMENSIONS, Affect, distinct
 from affcli.metrics import METRICS, Moments
 
 MISSING = ("error", "hold", "interpolate", "zero")
 ALIGN = ("crop", "pad")
-NAMED = 5  # clips that a message lists before it only counts the others
 
 logger = logging.getLogger(__name__)
 
@@ -265,9 +264,3 @@ def _figures(metric: str, moments: Mapping[str, Moments]) -> dict[str, float]:
 
 def _plain(figures: Mapping[str, float]) -> dict[str, float | None]:
     return {name: None if math.isnan(value) else value for name, value in figures.items()}
-
-
-def some(names: Sequence[str]) -> str:
-    """The first few names, and how many more there are."""
-    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-    return ", ".join(names[:NAMED]) + more

@@ -1,8 +1,7 @@
 """Read, write, check and stamp tables (Parquet) and the arrays beside them (NPY).
 
 A table is written aside and renamed when it is whole, after its array, so that a table that exists is complete.
-Its metadata key `affcli` holds one JSON object: schema, version, recipe, inputs, facts and, where an array
-stands beside the table, that array's shape, dtype and SHA-256.
+What it says of itself stands in its header: see `affcli.headers`.
 """
 
 from __future__ import annotations
@@ -21,31 +20,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import ArrayLike, NDArray
 
-from affcli.arrays import ArrayFile, array_path, aside, explained, open_array
+from affcli.arrays import ArrayFile, array_path, aside, discard_orphans, explained, open_array, open_aside
 from affcli.clips import clip_runs
 from affcli.errors import InputError, SchemaError
-from affcli.recipes import Recipe
-from affcli.schemas import SCHEMAS, Schema
-
-METADATA_KEY = b"affcli"
-
-
-@dataclass(frozen=True)
-class Header:
-    """What a table says of itself."""
-
-    schema: Schema
-    recipe: Recipe
-    inputs: list[dict[str, str]]
-    facts: dict[str, Any]
-    array: dict[str, Any] | None  # shape, dtype, sha256
-
-    def to_json(self) -> dict[str, Any]:
-        """The metadata as plain values, in the order people want to read it."""
-        described = {"schema": self.schema.name, "version": self.schema.version, "facts": self.facts}
-        if self.array is not None:
-            described["array"] = self.array
-        return described | {"inputs": self.inputs, "recipe": self.recipe}
+from affcli.headers import METADATA_KEY as METADATA_KEY
+from affcli.headers import Header, read_kind, unreadable
+from affcli.headers import find as find
+from affcli.headers import read_header as read_header
+from affcli.recipes import Recipe, digest
+from affcli.schemas import Schema
 
 
 @dataclass(frozen=True)
@@ -88,7 +71,8 @@ class Writer:
     """Writes one table and its array: `append` items as they come, then `finish` with the columns.
 
     A context manager.  Left before `finish`, by an exception or Ctrl-C, it leaves nothing behind and what stood at
-    `path` as it was.  Raises OutputError where the disk is full or the place cannot be written.
+    `path` as it was.  Raises OutputError where the disk is full, the place cannot be written, or another process is
+    writing the same table.
     """
 
     def __init__(self, path: Path, schema: Schema, *, recipe: Recipe, inputs: list[dict[str, str]]) -> None:
@@ -96,9 +80,11 @@ class Writer:
         self.schema = schema
         self.recipe = recipe
         self.inputs = inputs
-        self._array = ArrayFile(aside(array_path(path))) if schema.array else None
         with explained(path):
             path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = open_aside(path)
+        self._array = ArrayFile(aside(array_path(path))) if schema.array else None
+        self._finished = False
 
     def __enter__(self) -> Writer:
         return self
@@ -126,19 +112,25 @@ class Writer:
             {METADATA_KEY: json.dumps(header.to_json(), allow_nan=False, separators=(",", ":"))}
         )
         with explained(self.path):
-            pq.write_table(stamped, aside(self.path), compression="zstd")
+            pq.write_table(stamped, self._file, compression="zstd")
+            self._file.flush()
             if self._array is not None:
                 # An old table must not describe the new array, not even for a moment.
                 self.path.unlink(missing_ok=True)
                 self._array.path.replace(array_path(self.path))
             aside(self.path).replace(self.path)
+        self._finished = True
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._array is not None:
             self._array.discard()
-        aside(self.path).unlink(missing_ok=True)
+        if not self._finished:
+            aside(self.path).unlink(missing_ok=True)
+        # A full disk fails once more when the rest is flushed; the file is gone in any case.
+        with contextlib.suppress(OSError):
+            self._file.close()
 
 
 def write(
@@ -158,95 +150,47 @@ def write(
         out.finish(columns, facts)
 
 
-def read_header(path: Path) -> Header:
-    """What the table at `path` says of itself.
-
-    Raises InputError where it is missing or no Parquet, SchemaError where affcli did not write it or
-    a newer affcli did.
-    """
-    try:
-        metadata = pq.read_metadata(path).metadata or {}
-    except (OSError, pa.ArrowException) as error:
-        raise _unreadable(path) from error
-    if METADATA_KEY not in metadata:
-        raise SchemaError(
-            path,
-            "is a Parquet file of another program",
-            expected="a table written by affcli",
-            advice="if it holds labels or predictions, write them as CSV with the columns clip,frame,valence,arousal",
-        )
-    content = json.loads(metadata[METADATA_KEY])
-    schema = SCHEMAS.get(content["schema"])
-    if schema is None or content["version"] > schema.version:
-        raise SchemaError(
-            path,
-            f"is table '{content['schema']}' version {content['version']}",
-            expected="a kind and version that this affcli knows",
-            advice="upgrade affcli",
-        )
-    return Header(schema, content["recipe"], content["inputs"], content["facts"], content.get("array"))
-
-
-def _unreadable(path: Path) -> InputError:
-    if not path.exists():
-        return InputError(path, "does not exist", advice="check the path")
-    if path.is_dir():
-        return InputError(path, "is a directory", expected="a Parquet file", advice="name a file in it")
-    return InputError(
-        path, "cannot be read as Parquet", expected="a whole Parquet file", advice="make it again from its source"
-    )
-
-
 def read(path: Path, schema: Schema) -> Table:
     """Read and check a table.
 
-    Raises InputError and SchemaError as `read_header` does, and SchemaError where the table is of another
-    kind or breaks its own rules.
+    Raises InputError and SchemaError as `read_header` does, and SchemaError where the table is of another kind, breaks
+    its own rules, or does not state a fact that its kind states.
     """
-    header = read_header(path)
-    if header.schema != schema:
+    header = read_kind(path, schema)
+    if missing := [name for name in schema.required_facts if name not in header.facts]:
         raise SchemaError(
             path,
-            f"is a table of {header.schema.name}",
-            expected=f"a table of {schema.name}",
-            advice="check the order of the arguments",
+            f"does not say its {' and '.join(missing)}",
+            expected=f"the facts of a {schema.name} table",
+            advice="make it again with the step that wrote it",
         )
     try:
         data = pq.read_table(path)
     except (OSError, pa.ArrowException) as error:
-        raise _unreadable(path) from error
+        raise unreadable(path) from error
     _check(path, schema, data, header.array)
     return Table(path, header, data)
 
 
-def find(path: Path, schema: Schema) -> list[tuple[Path, Header]]:
-    """The tables of one kind: `path` itself, or those in the directory `path`, by name.
+def verify_array(path: Path, header: Header) -> None:
+    """Read the whole array of the table at `path`, if it has one.
 
-    Other tables of a directory are passed over.  Raises InputError where there is none, or where a file of the
-    directory cannot be read.
+    Raises SchemaError where its SHA-256 is not the recorded one, InputError where it cannot be read.
     """
-    if not path.is_dir():
-        return [(path, read_header(path))]
-    found = []
-    for file in sorted(path.glob("*.parquet")):
-        with contextlib.suppress(SchemaError):  # foreign and newer tables may live here too
-            header = read_header(file)
-            if header.schema == schema:
-                found.append((file, header))
-    if not found:
-        raise InputError(
-            path,
-            f"holds no table of {schema.name}",
-            expected=f"files that end in .parquet and hold {schema.doc[0].lower()}{schema.doc[1:-1]}",
-            advice="check the directory, or run the step before this one",
+    if header.array is not None and (found := digest(array_path(path))) != header.array["sha256"]:
+        raise SchemaError(
+            array_path(path),
+            f"is not the array that {path.name} was written with (SHA-256 {found[:12]}...)",
+            expected=f"{header.array['sha256'][:12]}...",
+            advice="make both again",
         )
-    return found
 
 
-def keep(path: Path, schema: Schema, recipe: Recipe, inputs: list[dict[str, str]]) -> bool:
+def keep(path: Path, schema: Schema, recipe: Recipe, inputs: list[dict[str, str]], unless: str = "") -> bool:
     """Whether a whole table made the same way from the same inputs stands at `path` already.
 
-    If so it and its array are touched, so that Make does not ask for them again.
+    If so it and its array are touched, so that Make does not ask for them again, and what a killed run left beside
+    them is removed.  `unless` names a fact of the table that, where it is true, forbids keeping it.
     """
     if not path.exists():
         return False
@@ -256,8 +200,9 @@ def keep(path: Path, schema: Schema, recipe: Recipe, inputs: list[dict[str, str]
             open_array(path, header.array)
     except (InputError, SchemaError):
         return False  # damaged or foreign: it will be made again
-    if (header.schema, header.recipe, header.inputs) != (schema, recipe, inputs):
+    if (header.schema, header.recipe, header.inputs) != (schema, recipe, inputs) or header.facts.get(unless):
         return False
+    discard_orphans(path)
     if header.array is not None:
         os.utime(array_path(path))
     os.utime(path)

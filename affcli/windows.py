@@ -46,6 +46,14 @@ def counts(frames: NDArray[np.bool_], starts: NDArray[np.int32], lengths: NDArra
     return inside
 
 
+def by_video(clips: Iterable[str]) -> dict[str, list[str]]:
+    """Clips by the video they are from, as their names say: the two people of one are `<video>_left` and `_right`."""
+    videos: dict[str, list[str]] = {}
+    for clip in clips:
+        videos.setdefault(re.sub("_(left|right)$", "", clip), []).append(clip)
+    return videos
+
+
 def split(clips: Iterable[str], val_share: float, seed: int) -> dict[str, Part]:
     """Hold out a share of the clips for validation: clip to "train" or "val".
 
@@ -56,9 +64,7 @@ def split(clips: Iterable[str], val_share: float, seed: int) -> dict[str, Part]:
     """
     if not 0 <= val_share < 1:
         raise ValueError(f"a validation share of {val_share}, expected 0 or more and less than 1")
-    videos: dict[str, list[str]] = {}
-    for clip in clips:
-        videos.setdefault(re.sub("_(left|right)$", "", clip), []).append(clip)
+    videos = by_video(clips)
     total = sum(len(people) for people in videos.values())
     wanted = max(1, round(val_share * total)) if val_share > 0 else 0
     order = sorted(videos, key=lambda video: hashlib.sha256(f"{seed}:{video}".encode()).digest())

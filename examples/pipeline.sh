@@ -5,6 +5,7 @@
 #
 # VIDEOS holds the video files, LABELS has Train_Set/ and Validation_Set/ as Aff-Wild2 has them.
 set -eu
+[ $# -eq 3 ] || { echo "usage: pipeline.sh VIDEOS LABELS OUT" >&2; exit 2; }
 videos=$1 labels=$2 out=$3
 
 affcli extract-faces "$videos" "$out"

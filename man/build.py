@@ -75,7 +75,10 @@ def summary(command: Any) -> str:
 
 def metavar(parameter: Any, context: Any) -> str:
     """What stands for the value of an argument or option."""
-    return str(parameter.metavar or parameter.display_type(context).strip("<>").removesuffix(" range").upper())
+    if parameter.metavar:
+        return str(parameter.metavar) + "..." * (parameter.nargs == -1 and "..." not in parameter.metavar)
+    shown = str(parameter.display_type(context)).strip("<>").removesuffix(" range")
+    return shown if "|" in shown else shown.upper()
 
 
 def option_lines(option: Any, context: Any) -> list[str]:

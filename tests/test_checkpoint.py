@@ -16,8 +16,9 @@ import torch
 from affcli import recipes
 from affcli.configs import GruFusion, Windows
 from affcli.errors import InputError, OutputError, SchemaError
-from affcli.training.checkpoint import Checkpoint, Description, describe, keep, load, prepare, save, save_metrics
+from affcli.training.checkpoint import Checkpoint, load, prepare, save
 from affcli.training.data import Standardisation
+from affcli.training.description import Description, describe, keep, save_metrics
 from affcli.training.fit import new_model
 from affcli.windows import FeatureSet
 
@@ -148,6 +149,7 @@ def change(run: Path, **entries: object) -> None:
         ({"features": {"hog": {"width": 3, "modality": "smell", "recipe": {}}}}, "describes no model"),
         ({"features": {"hog": {"width": -1, "modality": "face", "recipe": {}}}}, "describes no model"),
         ({"windows": 15}, "lacks or garbles"),
+        ({"recipe": 1}, "lacks or garbles"),
     ],
 )
 def test_a_description_of_another_model(tmp_path: Path, entries: dict[str, object], message: str) -> None:

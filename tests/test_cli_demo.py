@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -56,10 +59,25 @@ def test_the_demo_again_keeps_everything_and_predicts_your_own(demo: tuple[Path,
     shutil.copy(folder / "videos" / "test-01.mp4", own)
     done = affcli("demo", folder, "--quick", "--on", own)
     assert done.returncode == 0, done.stderr
-    totals = [line for line in done.stderr.splitlines() if line.endswith((" made", " up to date"))]
-    assert {line for line in totals if "made" in line} == {"affcli: 1 clip: 1 made"}  # only the clip of one's own
+    totals = re.findall(r"\d+ clips?: (.*)", done.stderr)
+    assert totals[:9] == [f"{n} up to date" for n in (11, 11, 11, 11, 6, 2, 3, 3)] + ["1 made"]
     assert "valence" in done.stdout and "⠀" in done.stdout
-    assert "240 frames, 240 with a face" in done.stdout
+    assert "200 frames, 200 with a face" in done.stdout
+
+
+def test_a_demo_that_is_ended_leaves_nothing_half_written(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    process = subprocess.Popen(
+        [sys.executable, "-m", "affcli", "demo", str(tmp_path), "--quick"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    deadline = time.monotonic() + 120
+    while not list(out.glob(".*.tmp")) and time.monotonic() < deadline:
+        time.sleep(0.005)  # until a step is writing
+    process.send_signal(signal.SIGTERM)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 143, errors
+    assert not list(tmp_path.rglob(".*"))
 
 
 def test_the_demo_leaves_other_files_alone(tmp_path: Path, affcli: Command) -> None:

@@ -118,8 +118,23 @@ def test_one_bad_clip_does_not_stop_the_others(affcli: Command, videos: Path, tm
     assert done.returncode == 3
     lines = done.stderr.splitlines()
     assert lines[0].startswith(f"affcli: {tmp_path}/broken.mp4: cannot be opened as video or audio")
-    assert lines[-1] == "affcli: 2 clips: 1 made, 1 failed"
+    assert lines[-1] == f"affcli: 2 clips: 1 made, 1 failed ({tmp_path}/broken.mp4)"
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"mute.faces.parquet", "mute.faces.npy"}
+
+
+def test_a_clip_kept_in_part_is_refused_again_without_the_flag(affcli: Command, tmp_path: Path) -> None:
+    """A Matroska file states its length at its beginning, so that one cut short can still be opened."""
+    video = make_video(tmp_path / "cut.mkv", ClipPlan(seconds=8, seed=5))
+    video.write_bytes(video.read_bytes()[: video.stat().st_size // 2])
+    out = tmp_path / "out"
+    done = affcli("extract-audio", video, out)
+    assert (done.returncode, list(out.glob("*"))) == (3, [])
+    assert "expected a whole video; copy it again, or keep what is there with --keep-partial" in done.stderr
+    done = affcli("extract-audio", video, out, "--keep-partial")
+    assert (done.returncode, "the rest is missing" in done.stderr) == (0, True)
+    assert tables.read_header(out / "cut.audio.parquet").facts["partial"] is True
+    assert affcli("extract-audio", video, out, "--keep-partial").stderr.endswith("1 up to date\n")
+    assert affcli("extract-audio", video, out).returncode == 3
 
 
 @pytest.mark.parametrize("command", ["extract-faces", "extract-audio"])

@@ -59,9 +59,31 @@ def test_one_bad_file_does_not_stop_the_others(affcli: Command, tmp_path: Path) 
     said = done.stderr.splitlines()
     assert said[0].startswith(f"affcli: {labels}/a.txt, line 2: has 1 cell, expected 2")
     assert said[1].startswith(f"affcli: {labels}/c.csv: clip 'b' is in {labels}/b.txt too")
-    assert said[2].startswith("affcli: '../d': cannot be the name of a clip")
-    assert said[3:] == ["affcli: 4 clips: 1 made, 3 failed"]
+    assert said[2].startswith("affcli: clip '../d': cannot be a name of files")
+    names = f"{labels}/a.txt, line 2, {labels}/c.csv, clip '../d'"
+    assert said[3:] == [f"affcli: 4 clips: 1 made, 3 failed ({names})"]
     assert [path.name for path in out.iterdir()] == ["b.affect.parquet"]
+
+
+def test_one_bad_clip_of_a_file_does_not_stop_the_others(affcli: Command, tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("valence,arousal\n0.5,0.5\n")
+    lines = "".join(f"{clip},0,0,0\n" for clip in ("x", "../y", "a", "z"))
+    (tmp_path / "more.csv").write_text("clip,frame,valence,arousal\n" + lines)
+    done = affcli("import-labels", tmp_path, tmp_path / "out")
+    assert done.returncode == 3
+    said = done.stderr.splitlines()
+    assert said[0].startswith("affcli: clip '../y': cannot be a name of files")
+    assert said[1].startswith(f"affcli: {tmp_path}/more.csv: clip 'a' is in {tmp_path}/a.txt too")
+    assert said[2:] == [f"affcli: 5 clips: 3 made, 2 failed (clip '../y', {tmp_path}/more.csv)"]
+    assert sorted(path.name[0] for path in (tmp_path / "out").iterdir()) == ["a", "x", "z"]
+    done = affcli("import-labels", tmp_path, tmp_path / "out")
+    assert "affcli: 5 clips: 3 up to date, 2 failed" in done.stderr
+
+
+def test_a_lone_file_that_is_broken_ends_with_its_own_status(affcli: Command, tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("valence,arousal\n0.5\n")
+    done = affcli("import-labels", tmp_path / "a.txt", tmp_path / "out")
+    assert (done.returncode, done.stderr.splitlines()[1:]) == (3, ["affcli: 1 clip: 1 failed"])
 
 
 def test_nothing_to_import(affcli: Command, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,8 +12,11 @@ import numpy as np
 import pytest
 
 from affcli import __version__, recipes, tables
+from affcli.configs import Windows
 from affcli.recipes import digest
 from affcli.schemas import FEATURES
+from affcli.training.description import Description, describe
+from affcli.windows import FeatureSet
 
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -41,18 +45,23 @@ def features(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def checkpoint(tmp_path: Path) -> Path:
-    """What `info` needs of a checkpoint: a JSON file beside the tensors it names."""
+    """What `info` needs of a checkpoint: a description beside the tensors it names."""
     run = tmp_path / "run"
     run.mkdir()
     (run / "best.safetensors").write_bytes(b"tensors")
-    content = {
-        "model": "gru-fusion",
-        "validation": {"mean": 0.25},
-        "inputs": [{"name": f"{i}.parquet", "sha256": "0"} for i in range(30)],
-        "recipe": recipes.recipe("train", {"lr": 0.001}),
-        "tensors": digest(run / "best.safetensors"),
-    }
-    (run / "best.json").write_text(json.dumps(content))
+    description = Description(
+        model="gru-fusion",
+        config={"units": [4]},
+        features={"hog": FeatureSet(4, "face", {"step": "embed"})},
+        windows=Windows(),
+        validation={"mean": 0.25},
+        epoch=3,
+        finished=True,
+        inputs=[{"name": f"{i}.parquet", "sha256": "0"} for i in range(30)],
+        recipe=recipes.recipe("train", {"lr": 0.001}),
+        tensors=digest(run / "best.safetensors"),
+    )
+    describe(run, description)
     return run
 
 
@@ -118,3 +127,41 @@ def test_an_array_that_is_not_the_tables_ends_with_status_4(affcli: Command, fea
     done = affcli("info", features)
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (4, "", 1)
     assert "holds float32 (2, 4), expected float32 (3, 4)" in done.stderr
+
+
+@pytest.mark.parametrize("ending", [".parquet", ".npy"])
+def test_an_array_with_other_numbers_ends_with_status_4(affcli: Command, features: Path, ending: str) -> None:
+    array = features.with_suffix(".npy")
+    content = bytearray(array.read_bytes())
+    content[-1] ^= 1
+    array.write_bytes(content)
+    done = affcli("info", features.with_suffix(ending))
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (4, "", 1)
+    assert f"{array}: is not the array that {features.name} was written with (SHA-256 " in done.stderr
+
+
+def test_a_description_of_no_checkpoint_ends_with_status_4(affcli: Command, checkpoint: Path) -> None:
+    (checkpoint / "best.json").write_text('{"model": "gru-fusion"}')
+    done = affcli("info", checkpoint)
+    assert (done.returncode, done.stdout) == (4, "")
+    assert "best.json: does not describe a checkpoint, expected format 'affcli checkpoint', version 1" in done.stderr
+
+
+def test_a_checkpoint_is_read_without_the_network(checkpoint: Path) -> None:
+    program = (
+        "import sys; sys.modules['torch'] = None; sys.argv = ['affcli', 'info', sys.argv[1]]\n"
+        "from affcli.cli import main; main()"
+    )
+    done = subprocess.run([sys.executable, "-c", program, checkpoint], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "  model: gru-fusion" in done.stdout.splitlines()
+
+
+def test_odd_recipes_are_shown_as_they_are(affcli: Command, features: Path) -> None:
+    table = tables.read(features, FEATURES)
+    columns = {name: table.column(name) for name in table.data.column_names}
+    for recipe in ({}, {"step": "x", "config": [1], "parents": 3}, {"step": "x", "parents": [{}, 1]}):
+        facts, array = table.header.facts, np.zeros((3, 4), np.float32)
+        tables.write(features, FEATURES, columns, recipe=recipe, inputs=[], facts=facts, array=array)
+        done = affcli("info", features)
+        assert (done.returncode, done.stderr) == (0, ""), recipe

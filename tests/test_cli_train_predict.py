@@ -13,6 +13,7 @@ from subprocess import CompletedProcess
 
 import numpy as np
 import pytest
+import safetensors.numpy
 import torch
 from typer.testing import CliRunner, Result
 
@@ -20,7 +21,7 @@ from affcli import recipes, tables
 from affcli.cli import app
 from affcli.errors import AffcliError, InputError, OutputError, SchemaError, UsageError
 from affcli.labels.read import read_affect
-from affcli.schemas import AFFECT
+from affcli.schemas import AFFECT, FEATURES
 
 torch.set_num_threads(1)
 
@@ -91,6 +92,18 @@ def test_a_run_says_what_it_did(data: Path) -> None:
     assert [line["epoch"] for line in lines] == [1, 2, 3]
     assert max(line["val_ccc_mean"] for line in lines) == best["validation"]["mean"]  # type: ignore[index]
     assert set(lines[0]) == {"epoch", "train_loss", "val_ccc_valence", "val_ccc_arousal", "val_ccc_mean"}
+
+
+def test_standardisation_is_fitted_on_the_training_clips_alone(data: Path) -> None:
+    found = safetensors.numpy.load_file(data / "run" / "best.safetensors")
+    for name in ("hog", "mel"):
+        rows = {clip: tables.read(data / f"features/{clip}.{name}.parquet", FEATURES) for clip in "abcde"}
+        described = {clip: table.array()[table.column("valid")] for clip, table in rows.items()}
+        wanted = np.concatenate([described[clip] for clip in "abce"])
+        assert found[f"standardisation.{name}.mean"] == pytest.approx(wanted.mean(0), abs=1e-5)
+        assert found[f"standardisation.{name}.std"] == pytest.approx(wanted.std(0), abs=1e-5)
+        every = np.concatenate([wanted, described["d"]])  # d is the validation clip
+        assert np.abs(wanted.mean(0) - every.mean(0)).max() > 0.01
 
 
 def test_equal_inputs_and_seed_give_equal_bytes(data: Path) -> None:
@@ -214,7 +227,8 @@ def test_damaged_windows_are_refused(data: Path) -> None:
         ),
         ({**columns, "start": columns["start"] + 1}, facts, "do not cover"),
         ({**columns, "split": np.full(len(columns["split"]), "val", object)}, facts, "otherwise than in its header"),
-        (columns, {}, "does not say what it was cut from"),
+        (columns, {**facts, "clips": 3}, "does not say what it was cut from"),
+        ({name: values[columns["clip"] != "b"] for name, values in columns.items()}, facts, "has no window of b"),
     ):
         path = data / "damaged.parquet"
         tables.write(path, table.header.schema, changed, recipe={}, inputs=[], facts=said)
@@ -253,6 +267,59 @@ def test_validation_scores_are_those_of_the_predictions(data: Path) -> None:
     for name in ("valence", "arousal"):
         one, other = getattr(truth, name)[truth.valid], getattr(found, name)[truth.valid]
         assert ccc(one, other) == pytest.approx(scores[name], abs=1e-6)  # type: ignore[index]
+
+
+def test_the_validation_score_is_of_all_frames_together_not_a_mean_over_clips(data: Path) -> None:
+    from affcli.metrics import ccc
+
+    (data / "two.txt").write_text("d\ne\n")  # the labels of e, which is short, hardly change: its own CCC is poor
+    windows = rewindow(data, "--labels", data / "labels", "--val", data / "two.txt")
+    run("train", windows, "-o", data / "two", *TRAIN)
+    run("predict", data / "two", windows, "--split", "val", "-o", data / "preds")
+    truth = {one.clip: one for one in read_affect(data / "labels")}
+    found = {one.clip: one for one in read_affect(data / "preds")}
+    assert list(found) == ["d", "e"]
+    for name in ("valence", "arousal"):
+        pairs = [(getattr(truth[clip], name), getattr(one, name), truth[clip].valid) for clip, one in found.items()]
+        true, guess = (np.concatenate([pair[i][pair[2]] for pair in pairs]) for i in (0, 1))
+        score = description(data / "two")["validation"][name]  # type: ignore[index]
+        assert score == pytest.approx(ccc(true, guess), abs=1e-6)
+        mean = np.mean([ccc(one[valid], other[valid]) for one, other, valid in pairs])
+        assert abs(score - mean) > 0.05
+
+
+def test_predictions_do_not_overwrite_labels(data: Path) -> None:
+    shutil.copy(data / "labels/b.affect.parquet", data / "kept.parquet")
+    for options in ([], ["--force"]):
+        found = invoke("predict", data / "run", data / "features", "-o", data / "labels", *options)
+        assert found.exit_code == 3
+        assert "b.affect.parquet: was written by the step 'import-labels', expected predictions" in found.stderr
+        assert "5 clips: 5 failed" in found.stderr
+        for target in (data / "labels/b.affect.parquet", data / "w.parquet"):
+            with pytest.raises(SchemaError, match=f"{target}: was written by the step"):
+                run("predict", data / "run", data / "features", "-o", target, *options)
+    assert (data / "labels/b.affect.parquet").read_bytes() == (data / "kept.parquet").read_bytes()
+    (data / "labels/b.affect.parquet").unlink()
+    assert (
+        "5 clips: 1 made, 4 failed" in invoke("predict", data / "run", data / "features", "-o", data / "labels").stderr
+    )
+
+
+def test_predictions_in_pieces_are_made_again(data: Path) -> None:
+    command = ["predict", data / "run", data / "features", "-o", data / "preds"]
+    run(*command)
+    (data / "preds/c.affect.parquet").write_bytes(b"PAR1")
+    assert "5 clips: 1 made, 4 up to date" in run(*command)
+
+
+def test_broken_features_fail_their_clip_alone(data: Path) -> None:
+    broken = data / "features/b.mel.parquet"
+    broken.write_bytes(broken.read_bytes()[:-100])
+    found = invoke("predict", data / "run", data / "features", "-o", data / "preds")
+    assert found.exit_code == 3
+    assert f"affcli: {broken}: cannot be read as Parquet" in found.stderr
+    assert f"affcli: 5 clips: 4 made, 1 failed ({broken})" in found.stderr
+    assert sorted(path.name[0] for path in (data / "preds").iterdir()) == ["a", "c", "d", "e"]
 
 
 def test_predictions_are_kept_and_only_missing_ones_made(data: Path) -> None:

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from affcli import recipes, tables
 from affcli.cli import app
 from affcli.errors import AffcliError, InputError, OutputError, SchemaError, UsageError
-from affcli.schemas import FEATURES, WINDOWS
+from affcli.schemas import AFFECT, FEATURES, WINDOWS
 from affcli.windows import Facts
 
 Write = Callable[..., Path]
@@ -173,7 +173,7 @@ def test_labels_with_a_row_too_many(data: Path, write_labels: Write) -> None:
     assert str(caught.value).startswith(f"{labels}: 22 frames of clip 'b', expected 21 as in {features}; ")
     assert not (data / "w.parquet").exists()
     said = run(*options, "--mismatch", "drop")
-    assert "clip b dropped: " in said and "9 windows" not in said
+    assert "clip b dropped: " in said and "8 windows of 4 clips" in said
     assert list(splits(data / "w.parquet")) == ["a", "c", "d", "e"]
 
 
@@ -248,6 +248,88 @@ def test_a_missing_array_is_said_now(data: Path) -> None:
     (data / "features" / "b.hog.npy").unlink()
     with pytest.raises(InputError, match=r"b\.hog\.npy: is missing"):
         run(data / "features", "-o", data / "w.parquet")
+
+
+def cut_short(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+def change_numbers(path: Path) -> None:
+    array = path.with_suffix(".npy")
+    array.write_bytes(array.read_bytes()[:-1] + b"\x7f")
+
+
+def remove_array(path: Path) -> None:
+    path.with_suffix(".npy").unlink()
+
+
+@pytest.mark.parametrize(
+    ("damage", "kind", "said"),
+    [
+        (cut_short, InputError, r"b.mel.parquet: cannot be read as Parquet"),
+        (change_numbers, SchemaError, r"b.mel.npy: is not the array that b.mel.parquet was written with"),
+        (remove_array, InputError, r"b.mel.npy: is missing"),
+    ],
+)
+def test_broken_features_are_named_or_dropped(
+    data: Path, damage: Callable[[Path], None], kind: type[Exception], said: str
+) -> None:
+    damage(data / "features" / "b.mel.parquet")
+    options = [data / "features", "--labels", data / "labels", "-o", data / "w.parquet"]
+    with pytest.raises(kind, match=rf"{said}.*; .*or pass --mismatch drop to go on without such clips"):
+        run(*options)
+    assert not (data / "w.parquet").exists()
+    told = run(*options, "--mismatch", "drop")
+    assert f"clip b dropped: {data}/features/{said}" in told and "8 windows of 4 clips" in told
+    assert list(splits(data / "w.parquet")) == ["a", "c", "d", "e"]
+    # What is not used does not matter.
+    assert "10 windows of 5 clips" in run(*options, "--encoder", "hog")
+
+
+def test_a_clip_of_which_everything_is_broken(data: Path) -> None:
+    for name in ("b.mel.parquet", "b.hog.parquet", "e.hog.parquet"):
+        cut_short(data / "features" / name)
+    options = [data / "features", "-o", data / "w.parquet"]
+    with pytest.raises(InputError, match=r"b\.hog\.parquet: cannot be read as Parquet \(and 1 more such: e\)"):
+        run(*options)
+    run(*options, "--mismatch", "drop")
+    assert list(splits(data / "w.parquet")) == ["a", "c", "d"]
+    for path in (data / "features").glob("*.hog.parquet"):
+        cut_short(path)
+    with pytest.raises(InputError, match=r"a\.hog\.parquet: cannot be read as Parquet"):
+        run(*options, "--encoder", "hog")
+
+
+def test_predictions_are_no_labels(data: Path) -> None:
+    path = data / "labels" / "c.affect.parquet"
+    table = tables.read(path, AFFECT)
+    columns = {name: table.column(name) for name in table.data.column_names}
+    tables.write(path, AFFECT, columns, recipe=recipes.recipe("predict", {}), inputs=[], facts={})
+    for labels in (path, data / "labels"):
+        with pytest.raises(SchemaError, match=r"c\.affect\.parquet: holds predictions, expected labels"):
+            run(data / "features", "--labels", labels, "-o", data / "w.parquet")
+
+
+def test_lists_that_part_the_two_people_of_a_video_are_told(
+    tmp_path: Path, write_features: Write, write_labels: Write
+) -> None:
+    for clip in ("v_left", "v_right", "w_left", "w_right", "x"):
+        write_features(tmp_path / "f", clip, np.zeros((20, 3)))
+        write_labels(tmp_path / "l", clip, np.zeros((20, 2)))
+    (tmp_path / "val.txt").write_text("v_left\nx\n")
+    (tmp_path / "test.txt").write_text("w_left\nw_right\n")
+    options = [tmp_path / "f", "--labels", tmp_path / "l", "-o", tmp_path / "w.parquet"]
+    said = run(*options, "--val", tmp_path / "val.txt", "--test", tmp_path / "test.txt")
+    assert said.splitlines()[:-1] == [
+        "affcli: v: its two people are in different parts (v_left val, v_right train), though they hear the same sound"
+    ]
+    assert "two people" not in run(*options)
+
+
+def test_listed_names_lose_any_ending_of_videos_and_labels(data: Path) -> None:
+    (data / "val.txt").write_text("a.M4V\nb.webm\nc.affect.parquet\nd.CSV\n")
+    run(data / "features", "--labels", data / "labels", "-o", data / "w.parquet", "--val", data / "val.txt")
+    assert [clip for clip, part in splits(data / "w.parquet").items() if part == "val"] == ["a", "b", "c", "d"]
 
 
 def test_features_that_do_not_say_what_they_are(data: Path) -> None:

@@ -134,19 +134,48 @@ def test_a_late_sound_track_shifts_every_row() -> None:
     assert (early - late == 8000).all()
 
 
-def test_a_chirp_tells_the_time_at_a_varying_rate() -> None:
-    """The strongest mel band of a row says when the row was taken, to within a few hundredths of a second."""
+def test_rows_follow_each_frames_own_period_where_the_rate_varies() -> None:
+    """Frames at 0, 40 and 100 ms: a third of 40 ms is 213.3 samples, of 60 ms 320; the last stands for the median."""
+    times = np.array([0, 40_000, 100_000])
+    sound = TimedSound(np.zeros(1, np.int16), 16_000, 0, times, None, np.ones(3, bool))
+    assert logmel_centres(sound, 3, 5).tolist() == [
+        [0, 213, 427, 640, 853],
+        [640, 960, 1280, 1600, 1920],
+        [1600, 1867, 2133, 2400, 2667],
+    ]
+
+
+@pytest.mark.parametrize("varying", [False, True])
+def test_a_chirp_tells_the_time_of_every_row(varying: bool) -> None:
+    """A tone that rises by 120 Hz per second: a row that stands where it should hears the tone of its time."""
     seconds = 20
     time = np.arange(seconds * 16_000) / 16_000
-    chirp = (8000 * np.sin(2 * np.pi * (500 * time + 60 * time**2))).astype(np.int16)  # 500 + 120 t Hz
-    times = np.cumsum(np.random.default_rng(0).integers(15_000, 80_000, 380))
-    sound = TimedSound(chirp, 16_000, 0, times, None, np.ones(len(times), bool))
-    first_row = LogmelStack(configs.LogmelStack())(sound)[:, :40]
-    filters = mel_filters(16_000, 512, 40)
-    centre_hz = np.array([np.average(np.fft.rfftfreq(512, 1 / 16_000), weights=f) for f in filters])
-    heard = np.average(centre_hz[None].repeat(len(times), 0), axis=1, weights=10 ** (first_row / 10))
-    error = heard - (500 + 120 * times / 1e6)
-    assert np.abs(error - np.median(error)).max() < 60  # half a band: 0.5 s of chirp
+    chirp = (8000 * np.sin(2 * np.pi * (500 * time + 60 * time**2))).astype(np.int16)
+    times = clock.frame_times(400, Fraction(24_000, 1001))
+    if varying:
+        times = np.cumsum(np.random.default_rng(0).integers(15_000, 80_000, 380))
+    sound = TimedSound(chirp, 16_000, 0, times, None if varying else Fraction(24_000, 1001), np.ones(len(times), bool))
+    rows = LogmelStack(configs.LogmelStack())(sound).reshape(len(times), 5, 40)
+    at = (times[:, None] + clock.periods(times)[:, None] * np.arange(5) / 3) / 1e6
+    at_samples = TimedSound(chirp, 16_000, 0, np.rint(at.ravel() * 1e6).astype(np.int64), None, np.ones(at.size, bool))
+    spectrum = (
+        np.abs(
+            np.fft.rfft(
+                at_samples.samples(np.rint(at.ravel() * 16_000).astype(np.int64) - 256, 512)
+                * np.pad(np.hanning(401)[:-1], 56)
+            )
+        )
+        ** 2
+    )
+    expected = decibels((spectrum @ mel_filters(16_000, 512, 40).T).astype(np.float32)).reshape(rows.shape)
+    loud = expected > expected.max() - 40  # where the tone is: what lies below is rounding noise
+    assert np.abs(rows - expected)[loud].max() < 1.0
+
+
+def test_a_frame_that_stands_for_minutes_is_heard_for_seconds() -> None:
+    times = np.array([0, 40_000, 300_000_000])
+    sound = TimedSound(noise(4), 16_000, 0, times, None, np.ones(3, bool))
+    assert np.isfinite(MfccMel(configs.MfccMel())(sound)).all()
 
 
 def test_the_quiet_is_cut_off_80_db_below_the_loudest() -> None:

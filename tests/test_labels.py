@@ -58,6 +58,25 @@ def test_affwild2_line_k_is_frame_k_minus_one_and_minus_five_is_not_annotated(tm
     assert not found.named
 
 
+def test_a_table_may_take_frames_out_by_its_column_valid(tmp_path: Path) -> None:
+    columns = affect("a", [0.1, 0.2, 0.3], [0.4, 0.5, NAN]).columns()
+    columns["valid"] = np.array([True, False, False])
+    path = tmp_path / "a.affect.parquet"
+    tables.write(path, AFFECT, columns, recipe=RECIPE, inputs=[], facts={})
+    assert_equal(read_affect(path), [affect("a", [0.1, NAN, 0.3], [0.4, NAN, NAN])])
+
+
+def test_a_table_cannot_make_a_frame_valid_that_has_no_values(tmp_path: Path) -> None:
+    columns = affect("a", [0.1, 0.2, NAN], [0.4, NAN, 0.5]).columns()
+    columns["valid"] = np.array([True, True, False])
+    path = tmp_path / "a.affect.parquet"
+    tables.write(path, AFFECT, columns, recipe=RECIPE, inputs=[], facts={})
+    with pytest.raises(
+        SchemaError, match=r"a\.affect\.parquet: row 1 is valid without valence or arousal, expected both"
+    ):
+        read_affect(path)
+
+
 def test_a_frame_is_valid_only_where_both_are_known() -> None:
     (found,) = parse("valence,arousal\n-5,0.3\n0.3,-5\n,\n0.1,0.1\n")
     assert found.valid.tolist() == [False, False, False, True]

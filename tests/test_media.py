@@ -89,6 +89,78 @@ def test_a_video_that_breaks_off_is_refused_or_kept_in_part(tmp_path: Path) -> N
     assert 30 <= len(kept) <= 40
 
 
+def encoded(path: Path, codec: str, n: int = 50, options: dict[str, str] | None = None) -> Path:
+    """Noise at 25 frames per second, in any container and codec."""
+    rng = np.random.default_rng(0)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=25, options=options or {})
+        stream.width, stream.height = 64, 48
+        stream.pix_fmt = "yuvj420p" if codec == "mjpeg" else "yuv420p"
+        for _ in range(n):
+            picture = rng.integers(0, 255, (48, 64, 3), dtype=np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(stream.encode(None))
+    return path
+
+
+@pytest.mark.parametrize("name", ["cut.mkv", "cut.webm"])
+def test_a_cut_file_whose_stream_states_no_duration(tmp_path: Path, name: str) -> None:
+    codec = "libvpx" if name.endswith("webm") else "libx264"
+    path = encoded(tmp_path / name, codec, 250, {"deadline": "realtime"} if codec == "libvpx" else {})
+    assert len(list(open_video(path).frames())) == 250
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(InputError, match=r"ends at \d\.\d+ s of \d+\.\d+ s.*--keep-partial"):
+        list(open_video(path).frames())
+    video = open_video(path, keep_partial=True)
+    assert 50 < len(list(video.frames())) < 200
+    assert video.partial
+
+
+@pytest.mark.parametrize(
+    ("codec", "options"),
+    [("libx264", {"bf": "2", "b-adapt": "0"}), ("libx264", {"bf": "3"}), ("mpeg4", {}), ("mjpeg", {})],
+)
+def test_avi_has_its_frames_in_order_from_its_start(tmp_path: Path, codec: str, options: dict[str, str]) -> None:
+    path = encoded(tmp_path / "a.avi", codec, 50, options)
+    video = open_video(path)
+    times = np.array([frame.time_us for frame in video.frames()])
+    assert times.tolist() == clock.frame_times(50, Fraction(25)).tolist()
+    assert video.constant_rate(times) == 25
+
+
+def test_a_container_that_counts_milliseconds_still_has_a_constant_rate(tmp_path: Path) -> None:
+    rate = Fraction(30_000, 1001)
+    write_video(tmp_path / "a.mkv", pictures(100), range(100), 1 / rate, rate=rate)
+    video = open_video(tmp_path / "a.mkv")
+    assert video.constant_rate(np.array([frame.time_us for frame in video.frames()])) == rate
+
+
+def test_a_directory_may_have_a_colon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("run:1").mkdir()
+    write_video(Path("run:1") / "a.mp4", pictures(3), range(3), Fraction(1, 25), rate=Fraction(25))
+    assert len(list(open_video(Path("run:1") / "a.mp4").frames())) == 3
+
+
+@pytest.mark.parametrize(("degrees", "turns"), [(90, 3), (180, 2), (270, 1)])
+def test_a_turned_picture_is_set_upright(tmp_path: Path, degrees: int, turns: int) -> None:
+    """A phone's rotation is a matrix in the track header (tkhd) of an MP4: 16.16 fixed point, clockwise."""
+    picture = np.zeros((48, 64, 3), np.uint8)
+    picture[:24, :32] = 220  # a bright corner, left above
+    path = tmp_path / "a.mp4"
+    write_video(path, [picture] * 3, range(3), Fraction(1, 25), rate=Fraction(25))
+    content = path.read_bytes()
+    start = content.index(b"tkhd") + 4 + 40
+    cosine, sine = {90: (0, 1), 180: (-1, 0), 270: (0, -1)}[degrees]
+    matrix = np.array([cosine, sine, 0, -sine, cosine, 0, 0, 0, 16384], dtype=np.int64)
+    fixed = (matrix * 65536).astype(">i4")
+    path.write_bytes(content[:start] + fixed.tobytes() + content[start + 36 :])
+    upright = next(open_video(path).frames()).image()
+    expected = np.rot90(picture, turns)  # clockwise
+    assert upright.shape == expected.shape
+    assert np.abs(upright.astype(int) - expected).mean() < 8
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
@@ -146,6 +218,27 @@ def test_a_hole_in_the_sound_is_silence(tmp_path: Path) -> None:
     assert (sound.waveform[:15_000] == 1000).all()
     assert (sound.waveform[16_100:31_900] == 0).all()
     assert (sound.waveform[33_000:] == 1000).all()
+    assert sound.exists(np.array([-1, 0, 15_999, 16_000, 31_999, 32_000, 47_999, 48_000])).tolist() == [
+        *(False, True, True, False, False, True, True, False)
+    ]
+
+
+def test_a_sample_rate_that_changes_is_refused(tmp_path: Path) -> None:
+    parts = []
+    for rate in (44_100, 22_050):
+        path = tmp_path / f"{rate}.aac"
+        with av.open(str(path), "w", format="adts") as container:
+            stream = container.add_stream("aac", rate=rate, layout="mono")
+            for start in range(0, rate, 1024):
+                frame = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), "fltp", "mono")
+                frame.sample_rate, frame.pts, frame.time_base = rate, start, Fraction(1, rate)
+                container.mux(stream.encode(frame))
+            container.mux(stream.encode(None))
+        parts.append(path.read_bytes())
+    both = tmp_path / "both.aac"
+    both.write_bytes(b"".join(parts))
+    with pytest.raises(InputError, match="its sound changes from 44100 to 22050 Hz"):
+        read_sound(both, 16_000)
 
 
 def test_channels_are_averaged_and_resampled(tmp_path: Path) -> None:
@@ -191,6 +284,12 @@ def test_a_directory_without_videos_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.txt").touch()
     with pytest.raises(InputError, match="holds no video, expected files that end in"):
         sources([tmp_path])
+
+
+@pytest.mark.parametrize("name", ["x" * 300 + ".mp4", "a\0b.mp4"])
+def test_what_can_be_no_path_is_refused(name: str) -> None:
+    with pytest.raises(InputError, match="cannot be a path"):
+        sources([Path(name)])
 
 
 def test_times_that_go_back_are_refused_with_the_frame(tmp_path: Path) -> None:

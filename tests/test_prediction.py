@@ -8,9 +8,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from affcli.configs import GruFusion
 from affcli.prediction import Overlap, predict
 from affcli.training.data import ClipData, WindowedClips
-from affcli.windows import cut
+from affcli.training.fit import new_model
+from affcli.windows import FeatureSet, cut
 
 torch.set_num_threads(1)
 CPU = torch.device("cpu")
@@ -54,6 +56,33 @@ def run(n: int, length: int, overlap: int, batch: int) -> NDArray[np.float64]:
 @pytest.mark.parametrize("batch", [1, 2, 100])
 def test_every_frame_gets_its_own_value(n: int, batch: int) -> None:
     assert run(n, 3, 1, batch)[:, 0].tolist() == list(range(n))
+
+
+class Movable(Echo):
+    """Knows where it was moved before it was called."""
+
+    place: torch.device | None = None
+
+    def to(self, device: torch.device) -> Movable:  # type: ignore[override]
+        self.place = device
+        return self
+
+    def forward(self, features: dict[str, Tensor], inside: Tensor) -> Tensor:
+        assert self.place == inside.device == features["hog"].device
+        return super().forward(features, inside)
+
+
+def test_the_model_is_moved_to_where_its_inputs_go() -> None:
+    model = Movable()
+    predict(model, windows_of(4, 3, 1).batches(2), 4, CPU)
+    assert model.place == CPU
+
+
+@pytest.mark.gpu
+def test_prediction_on_an_accelerator_is_that_of_the_processor() -> None:
+    model = new_model("gru-face", {"hog": FeatureSet(1, "face", {})}, GruFusion(face_units=(8,)), 0)
+    here, there = (predict(model, windows_of(10, 3, 1).batches(2), 10, torch.device(d)) for d in ("cpu", "cuda"))
+    assert there == pytest.approx(here, abs=1e-3)
 
 
 def test_prediction_by_hand() -> None:

@@ -31,6 +31,18 @@ def test_an_outline_is_a_line_per_step() -> None:
     assert recipes.outline(made) == ["train: lr 0.1, units 8 4", "  window: length 15"]
 
 
+@pytest.mark.parametrize(
+    ("made", "lines"),
+    [
+        ({}, ["unknown step: no settings"]),
+        ({"step": "embed", "config": None, "parents": None}, ["embed: no settings"]),
+        ({"config": [1], "parents": [{}, 3]}, ["unknown step: no settings", "  unknown step: no settings"]),
+    ],
+)
+def test_an_outline_takes_whatever_a_file_may_hold(made: recipes.Recipe, lines: list[str]) -> None:
+    assert recipes.outline(made) == lines
+
+
 def test_a_recipe_refuses_what_json_cannot_say() -> None:
     with pytest.raises(ValueError, match="JSON"):
         recipes.recipe("train", {"lr": float("nan")})

@@ -122,6 +122,34 @@ def test_an_interrupted_writer_leaves_the_old_table(features: Path) -> None:
     assert {path.name: path.read_bytes() for path in features.parent.iterdir()} == before
 
 
+def test_a_second_process_is_refused_and_harms_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "a.toy.parquet"
+    with tables.Writer(path, FEATURES, recipe=RECIPE, inputs=[]) as first:
+        first.append(np.ones((4, 2), np.float32))
+        with pytest.raises(OutputError, match="is being written by another process"):
+            tables.Writer(path, FEATURES, recipe=RECIPE, inputs=[])
+        first.finish(columns(4), {"encoder": "toy", "modality": "face", "width": 2})
+    assert (tables.read(path, FEATURES).array() == 1).all()
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["a.toy.npy", "a.toy.parquet"]
+
+
+def test_what_a_killed_run_left_is_overwritten_or_removed(features: Path) -> None:
+    left = [features.with_name(f".{name}.tmp") for name in (features.name, arrays.array_path(features).name)]
+    for file in left:
+        file.write_bytes(b"half")
+    assert tables.keep(features, FEATURES, RECIPE, INPUTS)
+    assert not any(file.exists() for file in left)
+    left[0].write_bytes(b"half")
+    write_features(features)
+    assert tables.read(features, FEATURES).clip == "a"
+    assert not left[0].exists()
+
+
+def test_a_fact_can_forbid_keeping(features: Path) -> None:
+    assert tables.keep(features, FEATURES, RECIPE, INPUTS, unless="partial")
+    assert not tables.keep(features, FEATURES, RECIPE, INPUTS, unless="width")
+
+
 def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
@@ -175,6 +203,11 @@ def cut_array(path: Path) -> None:
     file.write_bytes(file.read_bytes()[:-8])
 
 
+def lengthen_array(path: Path) -> None:
+    file = arrays.array_path(path)
+    file.write_bytes(file.read_bytes() + b"more")
+
+
 @pytest.mark.parametrize(
     ("damage", "kind", "message"),
     [
@@ -185,6 +218,7 @@ def cut_array(path: Path) -> None:
         (change_shape, SchemaError, r"a\.toy\.npy: holds float32 \(4, 9\), expected float32 \(4, 3\)"),
         (make_objects, SchemaError, "holds Python objects"),
         (cut_array, InputError, "cannot be read as an NPY array"),
+        (lengthen_array, InputError, "goes on after its array"),
     ],
 )
 def test_damage_is_told_apart(
@@ -209,12 +243,12 @@ def test_find_passes_over_other_tables(features: Path) -> None:
 
 @pytest.mark.parametrize("clip", ["../escape", "/etc/passwd", "", ".hidden", "-flag", "a\nb", "x" * 201])
 def test_a_clip_must_not_choose_its_own_place(tmp_path: Path, clip: str) -> None:
-    with pytest.raises(InputError, match="cannot be the name of a clip"):
+    with pytest.raises(InputError, match="cannot be a name of files"):
         table_path(tmp_path, clip, "faces")
 
 
 def test_ordinary_names_are_clips(tmp_path: Path) -> None:
-    for clip in ("12-24-1920x1080_left", "video10_1", "Größe 2 (final)", "a.b"):
+    for clip in ("12-24-1920x1080_left", "video10_1", "Größe 2 (final)", "a.b", "What's up"):
         assert table_path(tmp_path, clip, "faces").parent == tmp_path
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import FrameType
-from typing import NoReturn
 
 import typer
 
@@ -25,7 +26,7 @@ from affcli.cli import (
     window,
 )
 from affcli.cli.options import command
-from affcli.errors import AffcliError
+from affcli.errors import AffcliError, OutputError
 
 COMMANDS: dict[str, Callable[..., None]] = {
     "demo": demo.demo,
@@ -66,26 +67,58 @@ def common(
     """Continuous affect from video: per-frame valence and arousal, each from -1 to 1."""
 
 
+class _Results(io.TextIOWrapper):
+    """Standard output, which says in one line what keeps it from being written: a full disk, say."""
+
+    def write(self, text: str) -> int:
+        with self._explained():
+            return super().write(text)
+
+    def flush(self) -> None:
+        with self._explained():
+            super().flush()
+
+    @contextlib.contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            found = f"cannot be written ({error.strerror})"
+            raise OutputError("standard output", found, advice="free space, or write elsewhere") from error
+
+
 def _terminate(number: int, _frame: FrameType | None) -> None:
     """SIGTERM unwinds like Ctrl-C, so that nothing half-written remains."""
     raise SystemExit(128 + number)
 
 
 def main() -> None:
-    """Run the command line of this process."""
+    """Run the command line of this process, and end it."""
     signal.signal(signal.SIGTERM, _terminate)
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `affcli ... | head` ends quietly, like any Unix tool
+    if isinstance(sys.stdout, io.TextIOWrapper):  # None where it was closed before we began
+        out = sys.stdout
+        sys.stdout = _Results(
+            out.buffer,
+            out.encoding,
+            out.errors,
+            line_buffering=out.line_buffering,
+            write_through=out.write_through,
+        )
+    errors: list[AffcliError] = []
+    status = 0
     try:
         app()
     except AffcliError as error:
-        print(f"affcli: {error}", file=sys.stderr)
-        _leave(error.status)
+        errors.append(error)
     except SystemExit as ending:
-        _leave(ending.code if isinstance(ending.code, int) else int(ending.code is not None))
-
-
-def _leave(status: int) -> NoReturn:
-    """End the process at once: nothing of ours is open, and Arrow's threads now and then abort a slower ending."""
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(status)
+        status = ending.code if isinstance(ending.code, int) else int(ending.code is not None)
+    try:
+        for stream in filter(None, (sys.stdout, sys.stderr)):
+            stream.flush()
+    except OutputError as error:
+        errors.append(error)
+    for line in dict.fromkeys(f"affcli: {error}" for error in errors):  # what failed once fails again when flushed
+        print(line, file=sys.stderr, flush=True)
+    # At once: nothing of ours is open, and Arrow's threads now and then abort a slower ending.
+    os._exit(errors[-1].status if errors else status)

@@ -12,7 +12,7 @@ import typer
 
 from affcli.cli.options import Verbosity
 from affcli.cli.progress import progress
-from affcli.errors import UsageError
+from affcli.errors import InputError, UsageError
 
 _SETS = {"train": "Train_Set", "val": "Validation_Set", "test": "Test_Set"}
 _FACE_ENCODER, _SOUND_ENCODER = "centerface-b448", "mfcc-mel"
@@ -32,9 +32,11 @@ def demo(
     """Make labelled clips, run the whole chain on them, and show the scores on held-out clips.
 
     Every step is an ordinary affcli command, printed as you would type it; nothing is downloaded. Run again in the
-    same DIR, it makes only what is missing.
+    same DIR, the steps keep what is up to date.
     """
     start = time.monotonic()
+    if on is not None and not on.is_file():
+        raise InputError(on, "is no file", expected="a video for --on", advice="check the path")
     print(f"Making labelled clips in {directory}/videos and {directory}/labels")
     _make_clips(directory, quick)
     _chain(directory, quick)
@@ -54,6 +56,7 @@ def demo(
 
 
 def _make_clips(directory: Path, quick: bool) -> None:
+    from affcli.arrays import explained
     from affcli.labels.affwild2 import write_labels
     from affcli.media.write import write_video
     from affcli.synthetic.clip import synthesise
@@ -62,24 +65,28 @@ def _make_clips(directory: Path, quick: bool) -> None:
     clips = demo_clips(quick)
     wanted = {f"{clip.name}.mp4" for clip in clips}
     videos = directory / "videos"
-    if strangers := sorted(path.name for path in videos.glob("*") if path.name not in wanted):
+    there = {path.name for path in videos.glob("*") if not path.name.startswith(".")}
+    if strangers := sorted(there - wanted):
         raise UsageError(
             videos,
-            f"holds {strangers[0]}, which is not part of this demo",
-            advice="choose another directory, or remove this one",
+            f"holds {strangers[0]}, which is not part of {'the quick' if quick else 'this'} demo",
+            advice="give the demo a directory of its own: affcli demo ANOTHER_DIR",
         )
-    videos.mkdir(parents=True, exist_ok=True)
+    with explained(videos):
+        videos.mkdir(parents=True, exist_ok=True)
     for clip in progress(clips, "clips", "clip", len(clips)):
         made = synthesise(clip.plan)
-        write_video(
-            videos / f"{clip.name}.mp4",
-            made.frames(),
-            made.pts,
-            made.time_base,
-            rate=clip.plan.rate,
-            waveform=made.waveform,
-            sample_rate=made.sample_rate,
-        )
+        video = videos / f"{clip.name}.mp4"
+        with explained(video):
+            write_video(
+                video,
+                made.frames(),
+                made.pts,
+                made.time_base,
+                rate=clip.plan.rate,
+                waveform=made.waveform,
+                sample_rate=made.sample_rate,
+            )
         write_labels(directory / "labels" / _SETS[clip.split] / f"{clip.name}.txt", made.valence, made.arousal)
 
 
@@ -134,6 +141,12 @@ def _run(*arguments: object) -> None:
     words = [str(argument) for argument in arguments]
     print(f"\n$ affcli {shlex.join(words)}", flush=True)
     quiet = ["-q"] if Verbosity.quiet else []
-    done = subprocess.run([sys.executable, "-m", "affcli", *words, *quiet], check=False)
-    if done.returncode:
-        raise typer.Exit(done.returncode)
+    with subprocess.Popen([sys.executable, "-m", "affcli", *words, *quiet]) as step:
+        try:
+            status = step.wait()
+        except BaseException:
+            # Ctrl-C reaches the step too; SIGTERM does not.  Either way it has to clean up before the demo ends.
+            step.terminate()
+            raise
+    if status:
+        raise typer.Exit(status if status > 0 else 128 - status)

@@ -38,12 +38,15 @@ def embed(
     encode: Any = entry.resolve()(config)
     found = tables.find(source, schema)
     run = Run(len(found))
-    for path, header in progress(found, f"embed {encoder}", "clip", len(found)):
+    for path, _ in progress(found, f"embed {encoder}", "clip", len(found)):
         with run.clip():
-            recipe = recipes.recipe(
-                "embed", {"encoder": encoder, **recipes.plain(config)}, weights=encode.weights, parents=[header.recipe]
-            )
             table = tables.read(path, schema)
+            recipe = recipes.recipe(
+                "embed",
+                {"encoder": encoder, **recipes.plain(config)},
+                weights=encode.weights,
+                parents=[table.header.recipe],
+            )
             target = table_path(out, table.clip, encoder)
             inputs = [recipes.source(path)]
             if not force and tables.keep(target, schemas.FEATURES, recipe, inputs):

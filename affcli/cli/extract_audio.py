@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import typer
-
 from affcli import configs
+from affcli.cli.extraction import KEEP_PARTIAL, extract_clips
 from affcli.cli.options import FORCE, OUT, VIDEOS, configure, setting
 from affcli.cli.progress import progress
-from affcli.cli.runs import Run
 
 if TYPE_CHECKING:
-    from affcli.media.find import Source
+    from affcli.media.video import Video
     from affcli.tables import Writer
 
 log = logging.getLogger(__name__)
@@ -23,8 +22,8 @@ log = logging.getLogger(__name__)
 def extract_audio(
     videos: list[Path] = VIDEOS,
     out: Path = OUT,
-    sample_rate: int = setting(configs.Audio, "sample_rate", min=1000),
-    keep_partial: bool = typer.Option(False, "--keep-partial", help="Keep the frames before a video breaks off."),
+    sample_rate: int = setting(configs.Audio, "sample_rate", min=1000, max=192_000),
+    keep_partial: bool = KEEP_PARTIAL,
     force: bool = FORCE,
 ) -> None:
     """Take the sound of a video as a mono waveform on the video's own clock.
@@ -33,58 +32,47 @@ def extract_audio(
     OUT/<clip>.audio.npy, the waveform: (samples,) int16. Sound that starts late, ends early, is all zeros, or is not
     there at all is a fact in the table (valid = false), not a failure.
     """
-    from affcli import recipes, tables
-    from affcli.clips import table_path
-    from affcli.media.find import sources
+    from affcli import recipes
     from affcli.schemas import AUDIO
 
     config = configure(configs.Audio, locals())
     recipe = recipes.recipe("extract-audio", config)
-    found = sources(videos)
-    run = Run(len(found))
-    for source in progress(found, "extract-audio", "clip", len(found)):
-        with run.clip():
-            path = table_path(out, source.clip, "audio")
-            inputs = [recipes.source(source.path)]
-            if not force and tables.keep(path, AUDIO, recipe, inputs):
-                run.keep()
-                continue
-            with tables.Writer(path, AUDIO, recipe=recipe, inputs=inputs) as writer:
-                _extract(source, config, keep_partial, writer)
-    run.close()
+    extract = functools.partial(_extract, config)
+    extract_clips(videos, out, AUDIO, recipe, extract, keep_partial=keep_partial, force=force)
 
 
-def _extract(source: Source, config: configs.Audio, keep_partial: bool, writer: Writer) -> None:
+def _extract(config: configs.Audio, clip: str, video: Video, writer: Writer) -> None:
     import numpy as np
 
     from affcli import clock
     from affcli.media.audio import read_sound
-    from affcli.media.video import open_video
 
-    video = open_video(source.path, keep_partial=keep_partial)
-    frames = progress(video.frames(), source.clip, "frame", video.expected_frames)
+    frames = progress(video.frames(), clip, "frame", video.expected_frames)
     time_us = np.array([frame.time_us for frame in frames], dtype=np.int64)
-    sound = read_sound(source.path, config.sample_rate)
-    if sound is None:
-        # With no track there is no first sample: frame times are counted from the first frame.
-        waveform, start_us, kind = np.zeros(0, np.int16), int(time_us[0]), "none"
-        log.warning("%s: no sound track", source.path)
-    else:
-        waveform, start_us, kind = sound.waveform, sound.start_us, "silent" if sound.silent else "present"
-        if sound.silent:
-            log.warning("%s: the sound track is silent: every sample is zero", source.path)
-        if sound.decode_errors:
-            log.warning("%s: %d audio packets could not be decoded", source.path, sound.decode_errors)
-    writer.append(waveform)
+    sound = read_sound(video.path, config.sample_rate)
+    # With no track there is no first sample: frame times are counted from the first frame.
+    start_us = sound.start_us if sound else int(time_us[0])
     sample = clock.sample_index(time_us, start_us, config.sample_rate)
-    n = len(time_us)
-    rate = clock.constant_rate(time_us, video.rate)
+    valid = np.zeros(len(time_us), np.bool_)
+    if sound is None:
+        kind = "none"
+        log.warning("%s: no sound track", video.path)
+    elif sound.silent:
+        kind = "silent"
+        log.warning("%s: the sound track is silent: every sample is zero", video.path)
+    else:
+        kind = "present"
+        valid = sound.exists(sample)
+    if sound and sound.decode_errors:
+        log.warning("%s: %d audio packets could not be decoded", video.path, sound.decode_errors)
+    rate = video.constant_rate(time_us)
+    writer.append(sound.waveform if sound else np.zeros(0, np.int16))
     writer.finish(
         {
-            "clip": np.full(n, source.clip, dtype=object),
-            "frame": np.arange(n, dtype=np.int32),
+            "clip": np.full(len(time_us), clip, dtype=object),
+            "frame": np.arange(len(time_us), dtype=np.int32),
             "time_us": time_us,
-            "valid": (sample >= 0) & (sample < len(waveform)) & (kind == "present"),
+            "valid": valid,
             "sample": sample,
         },
         {
@@ -92,5 +80,6 @@ def _extract(source: Source, config: configs.Audio, keep_partial: bool, writer: 
             "start_us": start_us,
             "rate": str(rate) if rate else None,
             "sound": kind,
+            "partial": video.partial,
         },
     )

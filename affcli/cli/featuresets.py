@@ -7,18 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from affcli.errors import AffcliError, InputError, SchemaError
+from affcli.errors import AffcliError, InputError, SchemaError, some
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from affcli.headers import Header
     from affcli.labels.affect import Affect
     from affcli.recipes import Recipe
-    from affcli.tables import Header
     from affcli.windows import FeatureSet
-
-_NAMED = 5  # clips that a message names before it only counts
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,8 +54,7 @@ class FeatureFile:
 def read_features(path: Path) -> FeatureFile:
     """One table of features.
 
-    Raises InputError and SchemaError as `tables.read` does, and SchemaError where it holds several clips or none, or
-    does not say what its vectors are.
+    Raises InputError and SchemaError as `tables.read` does, and SchemaError where it holds several clips or none.
     """
     from affcli import tables
     from affcli.schemas import FEATURES
@@ -71,54 +68,84 @@ def read_features(path: Path) -> FeatureFile:
             expected="the frames of one clip",
             advice="make it again with affcli embed" if rows else "leave the clip out",
         )
-    if missing := [name for name, _ in FEATURES.facts if name not in table.header.facts]:
-        raise SchemaError(
-            path,
-            f"does not say its {' and '.join(missing)}",
-            expected="features as affcli embed writes them",
-            advice="make it again with affcli embed, or give these facts to tables.write",
-        )
     return FeatureFile(path, table.header, table.clip, table.column("time_us"), table.column("valid"))
 
 
-def find_features(paths: Sequence[Path], encoders: Iterable[str]) -> dict[str, dict[str, FeatureFile]]:
-    """Every table of features among `paths`: by encoder, then by clip, both in order of name.
+@dataclass(frozen=True)
+class Found:
+    """Features of many clips, and what cannot be used of them."""
 
-    With `encoders`, only theirs.  Raises InputError where a path holds none, where an encoder is missing, or where
-    two tables hold the same; SchemaError where the clips of an encoder were not made alike.
+    features: dict[str, dict[str, FeatureFile]]  # by encoder, then by clip, both in order of name
+    broken: dict[str, AffcliError]  # by clip: what is wrong with one of its tables
+
+    @property
+    def clips(self) -> list[str]:
+        """Every clip of which there is something, by name."""
+        return sorted({*self.broken, *(clip for files in self.features.values() for clip in files)})
+
+
+def find_features(paths: Sequence[Path], encoders: Iterable[str], *, verify: bool = False) -> Found:
+    """Every table of features among `paths`.
+
+    With `encoders`, only theirs; with `verify`, every array is read and compared with its recorded digest.  Raises
+    InputError where a path holds none, where an encoder is missing, or where two tables hold the same; SchemaError
+    where the clips of an encoder were not made alike.
     """
     from affcli import tables
     from affcli.schemas import FEATURES
 
     wanted = list(encoders)
-    found: dict[str, dict[str, FeatureFile]] = {}
-    seen: set[str] = set()
+    files: dict[Path, str] = {}  # to encoder, "" where the table does not say or cannot be read
     for path in paths:
         for file, header in tables.find(path, FEATURES):
-            name = str(header.facts.get("encoder"))
-            seen.add(name)
-            if header.schema == FEATURES and wanted and name not in wanted:
-                continue
+            files[file] = str(header.facts.get("encoder", "")) if header else ""
+    seen = sorted({name for name in files.values() if name})
+    found: dict[str, dict[str, FeatureFile]] = {}
+    broken: dict[str, AffcliError] = {}
+    for file, name in files.items():
+        clip, encoder = _named(file, [*seen, *wanted])
+        name = name or encoder
+        if wanted and name not in wanted:
+            continue
+        try:
             one = read_features(file)
-            other = found.setdefault(name, {}).setdefault(one.clip, one)
-            if other.path.resolve() != file.resolve():
-                raise InputError(
-                    file,
-                    f"and {other.path} both hold {name} features of clip '{one.clip}'",
-                    expected="one table for each clip and encoder",
-                    advice="name only the directories you mean, or rename one of the clips",
-                )
-    if missing := [name for name in wanted if name not in found]:
+            if verify:
+                one.array()
+                tables.verify_array(file, one.header)
+        except AffcliError as error:
+            broken.setdefault(clip, error)
+            continue
+        other = found.setdefault(name, {}).setdefault(one.clip, one)
+        if other.path.resolve() != file.resolve():
+            raise InputError(
+                file,
+                f"and {other.path} both hold {name} features of clip '{one.clip}'",
+                expected="one table for each clip and encoder",
+                advice="name only the directories you mean, or rename one of the clips",
+            )
+    missing = [name for name in wanted if name not in found]
+    if broken and (missing or not found):
+        raise next(iter(broken.values()))
+    if missing:
         raise InputError(
             f"features of {missing[0]}",
             f"are not among {', '.join(map(str, paths))}",
-            expected=f"one of {', '.join(sorted(seen))}" if seen else "",
+            expected=f"one of {', '.join(seen)}" if seen else "",
             advice="check the name and the directories, or make them with affcli embed",
         )
     ordered = {name: dict(sorted(found[name].items())) for name in sorted(found)}
-    for files in ordered.values():
-        _check_alike([(file.path, file.header.recipe, file.header.facts) for file in files.values()])
-    return ordered
+    for alike in ordered.values():
+        _check_alike([(file.path, file.header.recipe, file.header.facts) for file in alike.values()])
+    return Found(ordered, broken)
+
+
+def _named(file: Path, encoders: Iterable[str]) -> tuple[str, str]:
+    """Clip and encoder by the name of a file, `<clip>.<encoder>.parquet`; either may have dots in it."""
+    for encoder in sorted(encoders, key=len, reverse=True):
+        if file.stem.endswith(f".{encoder}"):
+            return file.stem.removesuffix(f".{encoder}"), encoder
+    clip, _, encoder = file.stem.rpartition(".")
+    return clip or file.stem, encoder
 
 
 def feature_set(files: dict[str, FeatureFile]) -> FeatureSet:
@@ -133,22 +160,31 @@ def find_labels(path: Path) -> dict[str, Affect]:
     """The labels of every clip in an affect table, or in a directory of them, by clip.
 
     Raises InputError and SchemaError as `read_affect` does, InputError where these are label files not yet imported,
-    SchemaError where the tables were not made alike.
+    SchemaError where they are predictions, or were not made alike.
     """
     from affcli.labels.read import read_affect
 
     _refuse_texts(path)
     found = read_affect(path)
+    for one in found:
+        if (one.recipe or {}).get("step") == "predict":
+            raise SchemaError(
+                one.source,
+                "holds predictions",
+                expected="labels, as affcli import-labels writes them",
+                advice="name the directory of the labels",
+            )
     _check_alike([(Path(one.source), one.recipe or {}, {}) for one in found])
     return {one.clip: one for one in found}
 
 
 def _refuse_texts(path: Path) -> None:
     """Label files as challenges give them out are not affect tables: say which command makes these of those."""
-    endings = (".txt", ".csv")
-    texts = [path] if path.suffix.lower() in endings else []
+    from affcli.labels.read import TEXTS
+
+    texts = [path] if path.suffix.lower() in TEXTS else []
     if path.is_dir() and not any(path.glob("*.parquet")):
-        texts = sorted(file for file in path.iterdir() if file.suffix.lower() in endings)
+        texts = sorted(file for file in path.iterdir() if file.suffix.lower() in TEXTS)
     if texts and path.exists():
         raise InputError(
             path,
@@ -170,28 +206,22 @@ def _check_alike(made: list[tuple[Path, Recipe, dict[str, object]]]) -> None:
         ):
             raise SchemaError(
                 path,
-                f"was made otherwise than {first_path} ({listed(found)})",
+                f"was made otherwise than {first_path} ({some(found)})",
                 expected="tables made alike",
                 advice="make them all again with the same settings and the same affcli",
             )
 
 
-def listed(names: Iterable[str]) -> str:
-    """The first few names, and how many more there are."""
-    every = list(names)
-    more = f" and {len(every) - _NAMED} more" if len(every) > _NAMED else ""
-    return ", ".join(every[:_NAMED]) + more
+def misfits(found: Found, labels: dict[str, Affect] | None, advice: str) -> dict[str, AffcliError]:
+    """The clips that cannot be cut into windows, each with what is wrong: a broken or missing part, differing frames.
 
-
-def misfits(
-    features: dict[str, dict[str, FeatureFile]], labels: dict[str, Affect] | None, advice: str
-) -> dict[str, AffcliError]:
-    """The clips that cannot be cut into windows, each with what is wrong: a missing part, or differing frames."""
-    found = {}
-    for clip in sorted({clip for files in features.values() for clip in files}):
-        if error := _misfit(clip, features, labels, advice):
-            found[clip] = error
-    return found
+    `advice` is for what does not fit together.
+    """
+    wrong = {}
+    for clip in found.clips:
+        if error := found.broken.get(clip) or _misfit(clip, found.features, labels, advice):
+            wrong[clip] = error
+    return wrong
 
 
 def _misfit(

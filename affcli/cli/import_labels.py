@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -10,6 +11,9 @@ from affcli.cli.options import FORCE, OUT
 from affcli.cli.progress import progress
 from affcli.cli.runs import Run
 from affcli.errors import InputError
+
+if TYPE_CHECKING:
+    from affcli.labels.affect import Affect
 
 RULE = {"not_annotated": "empty, or below -1", "valid": "valence and arousal"}
 
@@ -36,14 +40,16 @@ def import_labels(
     files = text_files(source)
     recipe = recipes.recipe("import-labels", RULE)
     seen: dict[str, Path] = {}
-    run = Run(len(files))
+    run = Run(0)
     for path in progress(files, "import-labels", "file", len(files)):
-        with run.clip():
+        clips: list[Affect] = []
+        with run.report():
             clips = read_text(path)
             inputs = [recipes.source(path)]
-            run.clips += len(clips) - 1
             kind = "aff-wild2" if path.suffix.lower() == ".txt" else "csv"
-            for affect in clips:
+        run.clips += max(1, len(clips))
+        for affect in clips:
+            with run.clip():
                 if affect.clip in seen:
                     raise InputError(
                         path,
@@ -58,5 +64,4 @@ def import_labels(
                     continue
                 facts = {"annotated": int(affect.valid.sum()), "format": kind}
                 tables.write(target, AFFECT, affect.columns(), recipe=recipe, inputs=inputs, facts=facts)
-                run.made += 1
     run.close()

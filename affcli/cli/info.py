@@ -12,7 +12,6 @@ import typer
 from affcli.cli.runs import Run
 from affcli.errors import InputError
 
-DESCRIPTION, TENSORS = "best.json", "best.safetensors"  # of a checkpoint directory
 MANY = 20  # entries of one list that text shows in full; --json shows all
 
 
@@ -36,6 +35,8 @@ def info(
 
 def _describe(path: Path) -> dict[str, Any]:
     """One file as plain values."""
+    from affcli.training.description import DESCRIPTION
+
     if path.is_dir() or path.name == DESCRIPTION:
         return _checkpoint(path if path.is_dir() else path.parent)
     if path.suffix == ".npy":
@@ -61,6 +62,7 @@ def _table(path: Path) -> dict[str, Any]:
     described = table.header.to_json()
     if table.header.array is not None:
         table.array()
+        tables.verify_array(path, table.header)
         file = array_path(path)
         described["array"] = {"name": file.name, "bytes": file.stat().st_size, **table.header.array}
     return {
@@ -88,6 +90,7 @@ def _array(path: Path) -> dict[str, Any]:
         )
     header = tables.read_header(table)
     found = open_array(table, header.array)
+    tables.verify_array(table, header)
     return {
         "path": str(path),
         "kind": "array",
@@ -101,31 +104,16 @@ def _array(path: Path) -> dict[str, Any]:
 
 def _checkpoint(run: Path) -> dict[str, Any]:
     """A checkpoint by its description alone, read without the network it describes."""
-    from affcli.recipes import digest
+    from affcli.training.description import TENSORS, check_tensors, read_description
 
-    path, tensors = run / DESCRIPTION, run / TENSORS
-    if not path.exists():
-        raise InputError(
-            run,
-            f"holds no {DESCRIPTION}" if run.exists() else "does not exist",
-            expected="a directory that affcli train wrote",
-            advice="name its files one by one where it holds tables",
-        )
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(path, f"cannot be read ({error})", expected="JSON", advice="train again") from error
-    if not isinstance(content, dict):
-        raise InputError(path, "describes no checkpoint", expected="a JSON object", advice="check the path")
-    found = digest(tensors)
-    if content.get("tensors", found) != found:
-        raise InputError(
-            tensors,
-            f"is not the file that {DESCRIPTION} describes (its SHA-256 differs)",
-            expected=f"{str(content['tensors'])[:12]}...",
-            advice="copy the whole directory again, or train again",
-        )
-    return {"path": str(run), "kind": "checkpoint", "bytes": tensors.stat().st_size, **content}
+    description = read_description(run)
+    check_tensors(run, description)
+    return {
+        "path": str(run),
+        "kind": "checkpoint",
+        "bytes": (run / TENSORS).stat().st_size,
+        **description.to_json(),
+    }
 
 
 def _text(described: dict[str, Any]) -> Iterator[str]:
@@ -160,15 +148,19 @@ def _table_text(rest: dict[str, Any]) -> Iterator[str]:
 
 def _tree(name: str, value: Any, depth: int) -> Iterator[str]:
     """A value by name, and what is in it one step further in."""
+    from affcli import recipes
+
     pad = "  " * depth
     if name == "bytes":
         yield f"{pad}size: {_size(value)}"
     elif isinstance(value, dict) and value and "step" in value:
         yield f"{pad}{name}: {value['step']} (affcli {value.get('affcli')})"
-        for key, setting in {**(value.get("config") or {}), "weights": value.get("weights") or None}.items():
+        config = value.get("config")
+        settings = config if isinstance(config, dict) else {"config": config}
+        for key, setting in {**settings, "weights": value.get("weights") or None}.items():
             if setting is not None:
                 yield from _tree(key, setting, depth + 1)
-        for parent in value.get("parents", []):
+        for parent in recipes.parents(value):
             yield from _tree("from", parent, depth + 1)
     elif isinstance(value, dict) and value:
         yield f"{pad}{name}:"

@@ -6,6 +6,7 @@ import dataclasses
 import functools
 import inspect
 import logging
+import math
 import sys
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
@@ -13,6 +14,7 @@ from typing import Any, TypeVar
 import typer
 
 from affcli import configs
+from affcli.errors import UsageError
 
 C = TypeVar("C")
 
@@ -28,11 +30,24 @@ def setting(config: type, name: str, **bounds: Any) -> Any:
 
 
 def configure(config: type[C], values: Mapping[str, Any]) -> C:
-    """An instance of `config` from a command's parameters; settings that are no parameter keep their default."""
+    """An instance of `config` from a command's parameters; settings that are no parameter keep their default.
+
+    Raises UsageError where a number is infinite or NaN, which no bound keeps out.
+    """
     names = {field.name for field in dataclasses.fields(config)}  # type: ignore[arg-type]
-    return config(**{name: value for name, value in values.items() if name in names})
+    chosen = {name: value for name, value in values.items() if name in names}
+    for name, value in chosen.items():
+        if isinstance(value, float) and not math.isfinite(value):
+            raise UsageError(
+                f"--{name.replace('_', '-')} {value}",
+                "is no finite number",
+                expected=f"a number such as {configs.field(config, name).default}",
+                advice="correct it, or leave the option out",
+            )
+    return config(**chosen)
 
 
+SEED = {"min": 0, "max": 2**63 - 1}  # bounds that NumPy and PyTorch both take
 VIDEOS = typer.Argument(
     ..., metavar="VIDEOS", help="Video files, directories of them, or - for a list of paths on stdin."
 )

@@ -13,7 +13,7 @@ import typer
 from affcli.cli.options import FORCE
 from affcli.cli.progress import progress, say
 from affcli.cli.runs import Run
-from affcli.errors import AffcliError, UsageError
+from affcli.errors import AffcliError, InputError, SchemaError, UsageError
 
 if TYPE_CHECKING:
     from affcli.cli.featuresets import FeatureFile
@@ -56,7 +56,8 @@ def predict(
     from affcli import recipes
     from affcli.cli.to_predict import clips_of
     from affcli.models.device import pick
-    from affcli.training.checkpoint import TENSORS, load
+    from affcli.training.checkpoint import load
+    from affcli.training.description import TENSORS
 
     _check(out)
     checkpoint = load(run)
@@ -119,6 +120,7 @@ def _write_each(out: Path, clips: list[Clip], network: _Network, recipe: Recipe,
     for clip in progress(clips, "predict", "clip", len(clips)):
         with run.clip():
             path = table_path(out, clip.name, "affect")
+            _spare_others(path)
             files = clip.files()
             inputs = [recipes.source(file.path) for file in files.values()]
             if not force and tables.keep(path, AFFECT, recipe, inputs):
@@ -139,7 +141,10 @@ def _write_one(out: Path, clips: list[Clip], network: _Network, recipe: Recipe, 
 
     with explained(out):  # before the work, not after it
         out.parent.mkdir(parents=True, exist_ok=True)
-    inputs = _inputs(clips) if out.suffix == ".parquet" else []
+    inputs: list[dict[str, str]] = []
+    if out.suffix == ".parquet":
+        _spare_others(out)
+        inputs = _inputs(clips)
     if inputs and not force and tables.keep(out, AFFECT, recipe, inputs):
         say(f"{out}: up to date")
         return
@@ -157,6 +162,23 @@ def _write_one(out: Path, clips: list[Clip], network: _Network, recipe: Recipe, 
     else:
         _write_csv(out, predicted)
     run.close()
+
+
+def _spare_others(path: Path) -> None:
+    """Raise SchemaError where a table that is no prediction stands at `path`: labels have the same name."""
+    from affcli import tables
+
+    try:
+        step = tables.read_header(path).recipe.get("step")
+    except InputError:
+        return  # absent, or in pieces
+    if step != "predict":
+        raise SchemaError(
+            path,
+            f"was written by the step '{step}'",
+            expected="predictions, or no file",
+            advice="write the predictions to a directory of their own (--force does not overwrite other tables)",
+        )
 
 
 def _inputs(clips: list[Clip]) -> list[dict[str, str]]:

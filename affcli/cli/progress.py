@@ -67,4 +67,4 @@ def _logged(items: Iterable[T], label: str, unit: str, total: int | None) -> Ite
         if now - last >= LOG_SECONDS:
             last = now
             of = f" of {total}" if total else ""
-            print(f"{label}: {done}{of} {unit}s, {done / (now - start):.1f}/s", file=sys.stderr, flush=True)
+            print(f"affcli: {label}: {done}{of} {unit}s, {done / (now - start):.1f}/s", file=sys.stderr, flush=True)

@@ -9,14 +9,14 @@ from collections.abc import Iterator
 import typer
 
 from affcli.cli.options import Verbosity
-from affcli.errors import AffcliError, InputError, OutputError, UsageError
+from affcli.errors import AffcliError, InputError, OutputError, UsageError, some
 
 
 class Run:
     """Counts what was made, kept and failed.
 
-    Every failure is one line on stderr when it happens.  `close` prints the totals and ends with the status of
-    a lone clip's failure, or 3 where one of several failed.
+    Every failure is one line on stderr when it happens.  `close` prints the totals, naming what failed, and ends with
+    the status of a lone clip's failure, or 3 where one of several failed.
     """
 
     def __init__(self, clips: int) -> None:
@@ -27,8 +27,16 @@ class Run:
 
     @contextlib.contextmanager
     def clip(self) -> Iterator[None]:
-        """Work on one clip: count it as made, or report its failure."""
-        made, kept = self.made, self.kept
+        """Work on one clip: count it as made, unless it is kept, or report its failure."""
+        before = self.kept + len(self.failures)
+        with self.report():
+            yield
+        if before == self.kept + len(self.failures):
+            self.made += 1
+
+    @contextlib.contextmanager
+    def report(self) -> Iterator[None]:
+        """Report a failure as `clip` does; count nothing as made."""
         try:
             yield
         except (OutputError, UsageError):
@@ -36,9 +44,6 @@ class Run:
         except AffcliError as error:
             self.failures.append(error)
             print(f"affcli: {error}", file=sys.stderr)
-        else:
-            if (made, kept) == (self.made, self.kept):
-                self.made += 1
 
     def keep(self) -> None:
         """Count the clip at hand as kept from an earlier run."""
@@ -49,6 +54,8 @@ class Run:
         if not Verbosity.quiet:
             counts = {"made": self.made, "up to date": self.kept, "failed": len(self.failures)}
             said = ", ".join(f"{count} {word}" for word, count in counts.items() if count)
+            if self.failures and self.clips > 1:
+                said += f" ({some(error.subject for error in self.failures)})"
             print(f"affcli: {self.clips} clip{'s' * (self.clips != 1)}: {said}", file=sys.stderr)
         self.leave()
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import typer
 
-from affcli.errors import UsageError
+from affcli.errors import UsageError, some
 
 if TYPE_CHECKING:
     from affcli.labels.affect import Affect
@@ -66,7 +66,7 @@ def score(
     scores = scoring.score(_read(truth), predicted, missing=missing, align=align)
     undefined = sorted({clip for name in metrics if name in NEED_TRUTH for clip in scores.undefined(name)})
     if undefined:
-        log.warning("constant truth leaves CCC and PCC undefined for clip %s", scoring.some(undefined))
+        log.warning("constant truth leaves CCC and PCC undefined for clip %s", some(undefined))
     recipe = _recipe(predicted)
     if table:
         _print_table(scores, metrics, recipe, per_clip)

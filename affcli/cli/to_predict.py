@@ -9,15 +9,15 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
-from affcli.cli.featuresets import FeatureFile, listed
+from affcli.cli.featuresets import FeatureFile
 from affcli.configs import Windows
-from affcli.errors import InputError, SchemaError, UsageError
+from affcli.errors import InputError, SchemaError, UsageError, some
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from affcli.training.checkpoint import Description
+    from affcli.training.description import Description
     from affcli.windows import FeatureSet
 
     Cuts: TypeAlias = tuple[NDArray[np.int32], NDArray[np.int32]]  # starts and lengths, (k,) frames
@@ -97,20 +97,17 @@ def _clips_of_features(sources: list[Path], trained: Description) -> list[Clip]:
 
     found = find_features(sources, trained.features)
     for encoder, wanted in trained.features.items():
-        files = found[encoder]
+        files = found.features[encoder]
         _compare(next(iter(files.values())).path, encoder, feature_set(files), wanted)
     wrong = misfits(found, None, "make the features again from the same video")
 
     def files_of(clip: str) -> dict[str, FeatureFile]:
         if clip in wrong:
             raise wrong[clip]
-        return {encoder: found[encoder][clip] for encoder in trained.features}
+        return {encoder: found.features[encoder][clip] for encoder in trained.features}
 
-    clips = sorted({clip for files in found.values() for clip in files})
-    plan = trained.windows
-    return [
-        Clip(clip, partial(files_of, clip), partial(cut, length=plan.length, overlap=plan.overlap)) for clip in clips
-    ]
+    cuts = partial(cut, length=trained.windows.length, overlap=trained.windows.overlap)
+    return [Clip(clip, partial(files_of, clip), cuts) for clip in found.clips]
 
 
 def _as_cut(windows: Cuts, _: int) -> Cuts:
@@ -132,7 +129,7 @@ def _compare(path: Path, encoder: str, found: FeatureSet, wanted: FeatureSet) ->
     if changed := differences(found.recipe, wanted.recipe):
         raise SchemaError(
             path,
-            f"its {encoder} features were made otherwise than those of the training ({listed(changed)})",
+            f"its {encoder} features were made otherwise than those of the training ({some(changed)})",
             expected="the same recipe",
             advice=advice,
         )

@@ -10,15 +10,16 @@ from typing import TYPE_CHECKING, Literal
 import typer
 
 from affcli import configs
-from affcli.cli.options import FORCE, configure, setting
+from affcli.cli.options import FORCE, SEED, configure, setting
 from affcli.cli.progress import Line, say
 from affcli.errors import InputError, UsageError
 from affcli.models import MODELS, inputs_of
 
 if TYPE_CHECKING:
     from affcli.cli.windowed import Index
-    from affcli.training.checkpoint import Checkpoint, Description
+    from affcli.training.checkpoint import Checkpoint
     from affcli.training.data import WindowedClips
+    from affcli.training.description import Description
     from affcli.training.fit import Epoch
     from affcli.windows import FeatureSet, Part
 
@@ -44,7 +45,7 @@ def train(
     batch: int = setting(configs.Training, "batch", min=1),
     epochs: int = setting(configs.Training, "epochs", min=1),
     patience: int = setting(configs.Training, "patience", min=1),
-    seed: int = setting(configs.Training, "seed", min=0),
+    seed: int = setting(configs.Training, "seed", **SEED),
     device: Literal["auto", "cpu", "cuda", "mps"] = DEVICE,
     force: bool = FORCE,
 ) -> None:
@@ -57,7 +58,7 @@ def train(
     from affcli import recipes
     from affcli.cli.windowed import read_windows
     from affcli.models.device import pick
-    from affcli.training import checkpoint
+    from affcli.training import checkpoint, description
     from affcli.training.data import fit_standardisation
     from affcli.training.fit import fit, new_model
 
@@ -71,13 +72,13 @@ def train(
         parents=[index.recipe],
     )
     inputs = [recipes.source(windows)]
-    if not force and (kept := checkpoint.keep(out, recipe, inputs)):
+    if not force and (kept := description.keep(out, recipe, inputs)):
         say(f"{out}: up to date, {_score(kept)}")
         return
     fitted, held_out = _data(index, list(sets), "train"), _data(index, list(sets), "val")
     checkpoint.prepare(out)
     standardisation = fit_standardisation(fitted)
-    untrained = checkpoint.Description(
+    untrained = description.Description(
         model=model,
         config=recipes.plain(network),
         features=sets,
@@ -115,7 +116,8 @@ class _Run:
 
     def end_of_epoch(self, epoch: Epoch) -> None:
         """Save the metrics and, where they are the best, the weights."""
-        from affcli.training.checkpoint import save, save_metrics
+        from affcli.training.checkpoint import save
+        from affcli.training.description import save_metrics
 
         self.history.append(epoch)
         if epoch.improved:
@@ -129,7 +131,7 @@ class _Run:
 
     def close(self) -> None:
         """Mark the checkpoint as finished and say how good it is."""
-        from affcli.training.checkpoint import describe
+        from affcli.training.description import describe
 
         finished = dataclasses.replace(self.checkpoint.description, finished=True)
         describe(self.checkpoint.path, finished)

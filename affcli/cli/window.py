@@ -12,18 +12,16 @@ from typing import TYPE_CHECKING, Literal
 import typer
 
 from affcli import configs
-from affcli.cli.options import FORCE, setting
+from affcli.cli.options import FORCE, SEED, configure, setting
 from affcli.cli.progress import say
-from affcli.errors import AffcliError, InputError, UsageError
+from affcli.errors import AffcliError, InputError, UsageError, some
 
 if TYPE_CHECKING:
-    from affcli.cli.featuresets import FeatureFile
+    from affcli.cli.featuresets import FeatureFile, Found
     from affcli.labels.affect import Affect
     from affcli.windows import Clip, Facts, File, Part
 
 log = logging.getLogger(__name__)
-
-_ENDING = re.compile(r"(\.affect\.parquet|\.(txt|csv|mp4|avi|mov|mkv|webm))$", re.IGNORECASE)
 
 FEATURES = typer.Argument(
     ..., metavar="FEATURES...", help="Directories and tables of features; every encoder in them is a feature set."
@@ -44,7 +42,7 @@ MISMATCH = typer.Option(
     "error",
     "--mismatch",
     help="A clip that lacks labels or one of the feature sets, or whose features and labels have different numbers "
-    "of frames: stop there, or go on without it.",
+    "of frames, or whose files are broken: stop there, or go on without it.",
 )
 
 
@@ -55,7 +53,7 @@ def window(
     length: int = setting(configs.Windows, "length", min=1),
     overlap: int = setting(configs.Windows, "overlap", min=0),
     val_share: float = setting(configs.Split, "val_share", min=0, max=1),
-    seed: int = setting(configs.Split, "seed"),
+    seed: int = setting(configs.Split, "seed", **SEED),
     val: Path | None = VAL,
     test: Path | None = TEST,
     encoder: list[str] = ENCODER,
@@ -66,25 +64,24 @@ def window(
 
     Windows of --length frames start every length - overlap frames, and one more ends at the clip's last frame, so
     that every frame is in a window. The features stay where they are: the index names them by relative path and
-    digest. Clips are split into train, val and test, never windows; the two people of one video stay together.
+    digest. Clips are split into train, val and test, never windows; the random choice of --val-share keeps the two
+    people of one video together.
     """
     from affcli import recipes, tables, windows
     from affcli.cli.featuresets import feature_set, find_features, find_labels
     from affcli.schemas import WINDOWS
 
-    _check(out, length, overlap, val_share, (val, test) if labels is None else ())
-    found = find_features(features, encoder)
-    for files in found.values():
-        for file in files.values():
-            file.array()  # a missing or foreign array is said now, not when a training is under way
+    share = configure(configs.Split, locals())
+    _check(out, length, overlap, share, (val, test) if labels is None else ())
+    # Arrays are verified now: what is missing, foreign or damaged is not said when a training is under way.
+    every = find_features(features, encoder, verify=True)
+    found = every.features
     known = find_labels(labels) if labels else None
-    clips = _usable(found, known, mismatch)
+    clips = _usable(every, known, mismatch)
     if known is None:
         parts: dict[str, Part] = dict.fromkeys(clips, "test")
     else:
-        parts = _split(
-            clips, _listed(val, found, mismatch), _listed(test, found, mismatch), configs.Split(val_share, seed)
-        )
+        parts = _split(clips, _listed(val, every.clips, mismatch), _listed(test, every.clips, mismatch), share)
     sets = {name: feature_set(files) for name, files in found.items()}
     facts = windows.Facts(length, overlap, sets, _clips(out, parts, found, known))
     annotation = known[clips[0]].recipe if known else None
@@ -108,7 +105,7 @@ def window(
     say(f"{out}: {len(columns['start'])} windows of {len(clips)} clips ({sizes}), features {', '.join(found)}")
 
 
-def _check(out: Path, length: int, overlap: int, val_share: float, unusable: Iterable[Path | None]) -> None:
+def _check(out: Path, length: int, overlap: int, share: configs.Split, unusable: Iterable[Path | None]) -> None:
     if overlap >= length:
         raise UsageError(
             f"--overlap {overlap}",
@@ -116,9 +113,9 @@ def _check(out: Path, length: int, overlap: int, val_share: float, unusable: Ite
             expected=f"at most {length - 1}",
             advice="make --overlap smaller or --length larger",
         )
-    if val_share >= 1:
+    if share.val_share >= 1:
         raise UsageError(
-            f"--val-share {val_share:g}",
+            f"--val-share {share.val_share:g}",
             "leaves no clip to train on",
             expected="less than 1",
             advice="to score every clip, predict them all: affcli predict",
@@ -140,59 +137,62 @@ def _check(out: Path, length: int, overlap: int, val_share: float, unusable: Ite
             )
 
 
-def _usable(features: dict[str, dict[str, FeatureFile]], labels: dict[str, Affect] | None, mismatch: str) -> list[str]:
+def _usable(found: Found, labels: dict[str, Affect] | None, mismatch: str) -> list[str]:
     """The clips that can be cut, by name; the others stop the command or are dropped with a warning."""
-    from affcli.cli.featuresets import listed, misfits
+    from affcli.cli.featuresets import misfits
 
-    clips = sorted({clip for files in features.values() for clip in files})
-    wrong = misfits(features, labels, "make what is wrong again, or pass --mismatch drop to go on without such clips")
+    go_on = "pass --mismatch drop to go on without such clips"
+    wrong = misfits(found, labels, f"make what is wrong again, or {go_on}")
     if wrong and mismatch == "error":
         first = next(iter(wrong.values()))
-        also = f" (and {len(wrong) - 1} more such: {listed(list(wrong)[1:])})" if len(wrong) > 1 else ""
-        raise type(first)(first.subject, first.found + also, expected=first.expected, advice=first.advice)
+        also = f" (and {len(wrong) - 1} more such: {some(list(wrong)[1:])})" if len(wrong) > 1 else ""
+        advice = first.advice if "--mismatch" in first.advice else f"{first.advice}, or {go_on}"
+        raise type(first)(first.subject, first.found + also, expected=first.expected, advice=advice)
     for clip, error in wrong.items():
-        log.warning("clip %s dropped: %s: %s, expected %s", clip, error.subject, error.found, error.expected)
-    usable = [clip for clip in clips if clip not in wrong]
+        wanted = f", expected {error.expected}" if error.expected else ""
+        log.warning("clip %s dropped: %s: %s%s", clip, error.subject, error.found, wanted)
+    usable = [clip for clip in found.clips if clip not in wrong]
     if not usable:
         raise InputError(
             "--mismatch drop",
-            f"dropped all {len(clips)} clips",
+            f"dropped all {len(found.clips)} clips",
             expected="one clip whose features and labels fit",
             advice="check that features and labels are of the same videos",
         )
-    if idle := sorted(set(labels or ()) - set(clips)):
-        log.warning("labels without features, not used: %s", listed(idle))
+    if idle := sorted(set(labels or ()) - set(found.clips)):
+        log.warning("labels without features, not used: %s", some(idle))
     return usable
 
 
-def _listed(path: Path | None, features: dict[str, dict[str, FeatureFile]], mismatch: str) -> set[str] | None:
+def _listed(path: Path | None, known: list[str], mismatch: str) -> set[str] | None:
     """The clips that `path` names: one a line, or a file each; endings of video and label files are taken off."""
-    from affcli.cli.featuresets import listed
+    from affcli.labels.read import TABLE, TEXTS
+    from affcli.media.find import VIDEO_ENDINGS
 
     if path is None:
         return None
+    ending = re.compile(f"({'|'.join(map(re.escape, (TABLE, *TEXTS, *VIDEO_ENDINGS)))})$", re.IGNORECASE)
     try:
         if path.is_dir():
-            lines = [file.name for file in path.iterdir() if _ENDING.search(file.name)]
+            lines = [file.name for file in path.iterdir() if ending.search(file.name)]
         else:
             lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(
             path, f"cannot be read ({error})", expected="a list of clips, one a line", advice="check the path"
         ) from error
-    names = {_ENDING.sub("", line.strip()) for line in lines if not line.startswith(".")} - {""}
-    known = {clip for files in features.values() for clip in files}
-    unknown = sorted(names - known)
+    names = {ending.sub("", line.strip()) for line in lines if not line.startswith(".")} - {""}
+    unknown = sorted(names - set(known))
     if unknown and mismatch == "error":
         raise InputError(
             path,
-            f"names clips that have no features: {listed(unknown)}",
-            expected=f"names such as {min(known)}",
+            f"names clips that have no features: {some(unknown)}",
+            expected=f"names such as {known[0]}",
             advice="correct it, make their features, or pass --mismatch drop to go on without such clips",
         )
     if unknown:
-        log.warning("%s: names clips that have no features, not used: %s", path, listed(unknown))
-    if not names & known:
+        log.warning("%s: names clips that have no features, not used: %s", path, some(unknown))
+    if not names & set(known):
         raise InputError(path, "names no clip", expected="one clip a line", advice="fill it, or leave the option out")
     return names
 
@@ -200,19 +200,23 @@ def _listed(path: Path | None, features: dict[str, dict[str, FeatureFile]], mism
 def _split(clips: list[str], val: set[str] | None, test: set[str] | None, share: configs.Split) -> dict[str, Part]:
     """Each clip's part: as listed, and what no list names by the seeded share."""
     from affcli import windows
-    from affcli.cli.featuresets import listed
 
     if both := sorted((val or set()) & (test or set())):
         raise InputError(
             "--val and --test",
-            f"both name {listed(both)}",
+            f"both name {some(both)}",
             expected="each clip in one list",
             advice="take the clip out of one of them",
         )
     rest = [clip for clip in clips if clip not in (test or ())]
     parts = windows.split(rest, 0 if val is not None else share.val_share, share.seed)
     parts |= {clip: "val" for clip in rest if clip in (val or ())}
-    return {clip: parts.get(clip, "test") for clip in clips}
+    parts = {clip: parts.get(clip, "test") for clip in clips}
+    for video, people in windows.by_video(clips).items():
+        if len({parts[clip] for clip in people}) > 1:
+            told = ", ".join(f"{clip} {parts[clip]}" for clip in people)
+            log.warning("%s: its two people are in different parts (%s), though they hear the same sound", video, told)
+    return parts
 
 
 def _clips(

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from affcli.cli.featuresets import FeatureFile, read_features
-from affcli.errors import InputError, SchemaError
+from affcli.errors import InputError, SchemaError, some
 
 if TYPE_CHECKING:
     import numpy as np
@@ -78,7 +78,7 @@ def read_windows(path: Path) -> Index:
     """The windows table at `path`, the files it names not yet looked at.
 
     Raises InputError and SchemaError as `tables.read` does, and SchemaError where it does not fit what it says of
-    its clips, or does not cover them.
+    its clips, lacks one, or does not cover them.
     """
     import numpy as np
 
@@ -111,6 +111,10 @@ def read_windows(path: Path) -> Index:
                 advice=_REMEDY,
             )
         found[clip] = (starts, lengths)
+    if absent := [clip for clip in facts.clips if clip not in found]:
+        raise SchemaError(
+            path, f"has no window of {some(absent)}", expected="windows of every clip in its header", advice=_REMEDY
+        )
     return Index(path, facts, table.header.recipe, found)
 
 

@@ -99,9 +99,9 @@ def logmel_centres(sound: TimedSound, per_frame: int, stack: int) -> NDArray[np.
 class MfccMel:
     """MFCC and mel powers of the sound around each frame (GRU fusion): (n, 168) float32.
 
-    The segment is centred on the middle of the frame's own period and two periods long, so that neighbours overlap by
-    one half; it is transformed as librosa would transform it alone, and averaged over time.  Columns: 40 MFCC, then
-    128 mel powers.
+    The segment is centred on the middle of the frame's own period and two periods long (but no longer than `longest`),
+    so that neighbours overlap by one half; it is transformed as librosa would transform it alone, and averaged over
+    time.  Columns: 40 MFCC, then 128 mel powers.
     """
 
     def __init__(self, config: configs.MfccMel) -> None:
@@ -113,7 +113,8 @@ class MfccMel:
         out = np.zeros((len(sound.time_us), self.width), np.float32)
         period_us = clock.periods(sound.time_us)
         middle = clock.sample_index(sound.time_us + period_us // 2, sound.start_us, sound.sample_rate)
-        length = np.rint(self.config.periods * period_us * sound.sample_rate / clock.MICROSECONDS).astype(np.int64)
+        segment_us = np.minimum(self.config.periods * period_us, self.config.longest * clock.MICROSECONDS)
+        length = np.rint(segment_us * sound.sample_rate / clock.MICROSECONDS).astype(np.int64)
         for one in np.unique(length[sound.valid]):
             frames = np.flatnonzero(sound.valid & (length == one))
             at_once = max(1, _ROWS_AT_ONCE // (1 + int(one) // self.config.hop))

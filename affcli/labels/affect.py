@@ -60,9 +60,19 @@ class Affect:
 def from_table(table: Table) -> list[Affect]:
     """The clips of a checked affect table, in its order.
 
-    Raises SchemaError where a value is outside [-1, 1], InputError where one clip comes twice.
+    Where its column `valid` is false although both values are there, the frame counts as not annotated.  Raises
+    SchemaError where a value is outside [-1, 1] or lacks in a valid frame, InputError where one clip comes twice.
     """
-    valence, arousal = table.column("valence"), table.column("arousal")
+    valence, arousal, valid = (table.column(name) for name in (*DIMENSIONS, "valid"))
+    both = ~(np.isnan(valence) | np.isnan(arousal))
+    if (valid & ~both).any():
+        raise SchemaError(
+            table.path,
+            f"row {np.argmax(valid & ~both)} is valid without valence or arousal",
+            expected="both in every row with valid = true",
+            advice="make the table again with the step that wrote it",
+        )
+    valence, arousal = (np.where(both & ~valid, np.nan, values) for values in (valence, arousal))
     for name, values in zip(DIMENSIONS, (valence, arousal), strict=True):
         wrong = np.flatnonzero((values < LOW) | (values > HIGH))
         if len(wrong):

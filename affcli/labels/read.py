@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from affcli import tables
-from affcli.errors import InputError
+from affcli.errors import InputError, some
 from affcli.labels import csv
 from affcli.labels.affect import Affect, distinct, from_table
 from affcli.schemas import AFFECT
@@ -85,7 +85,7 @@ def _ending(path: Path, kind: str) -> list[Path]:
 def _nothing(path: Path, kinds: tuple[str, ...]) -> InputError:
     """What to say of a directory without files of any of the `kinds`; they may be one level deeper."""
     deeper = [file.name for file in sorted(path.iterdir()) if file.is_dir() and any(_ending(file, k) for k in kinds)]
-    advice = f"name one of its directories: {', '.join(deeper[:5])}" if deeper else "check the directory"
+    advice = f"name one of its directories: {some(deeper)}" if deeper else "check the directory"
     return InputError(path, "holds no labels or predictions", expected=f"{' or '.join(kinds)} files", advice=advice)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ class Sound:
     waveform: NDArray[np.int16]  # (samples,)
     sample_rate: int  # Hz
     start_us: int  # time of the first sample on the container's clock
+    holes: list[tuple[int, int]]  # first sample, sample after the last, where the track has no sound
     decode_errors: int
 
     @property
@@ -39,62 +41,83 @@ class Sound:
         """Every sample is zero."""
         return not self.waveform.any()
 
+    def exists(self, sample: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Whether the track has sound at each sample index (n,): inside it, and in no hole."""
+        there = (sample >= 0) & (sample < len(self.waveform))
+        for first, after in self.holes:
+            there &= (sample < first) | (sample >= after)
+        return there
+
 
 def read_sound(path: Path, sample_rate: int) -> Sound | None:
     """The first sound track of a media file at `sample_rate`; None where it has none.
 
-    Raises InputError where the file cannot be opened, or where a sound track holds nothing that can be decoded.
+    Raises InputError where the file cannot be opened, where a sound track holds nothing that can be decoded, and
+    where its sample rate changes on the way.
     """
     with open_container(path) as container:
         if not container.streams.audio:
             return None
-        chunks = _Chunks(path, container, container.streams.audio[0])
-        resampled = list(_resampled(chunks, sample_rate))
-        if chunks.start_us is None:
+        decoder = Decoder(container, container.streams.audio[0])
+        track = _Track(path, decoder)
+        waveform = np.concatenate([np.zeros(0, np.int16), *_resampled(track, sample_rate)])
+        if track.rate is None:
             raise InputError(
                 path,
                 "has a sound track of which nothing can be decoded",
                 advice="check that it plays, or remove the track: ffmpeg -i in.mp4 -c copy -an out.mp4",
             )
-    waveform = np.concatenate(resampled) if resampled else np.zeros(0, np.int16)
-    return Sound(waveform, sample_rate, chunks.start_us, chunks.decoder.errors)
+        scale = Fraction(sample_rate, track.rate)
+        holes = [(round(first * scale), round(after * scale)) for first, after in track.holes]
+    return Sound(waveform, sample_rate, track.start_us, holes, decoder.errors + decoder.broken)
 
 
-class _Chunks:
-    """Mono chunks of a stream, (k,) float32 at its own rate, without holes or overlaps."""
+class _Track:
+    """Mono chunks of a stream, (k,) float32 at its own rate, end to end: holes are zeros, overlaps are cut."""
 
-    def __init__(self, path: Path, container: Any, stream: Any) -> None:
+    def __init__(self, path: Path, decoder: Decoder) -> None:
         self._path = path
-        self.decoder = Decoder(container, stream)
-        self.rate: int = stream.codec_context.sample_rate
-        self.start_us: int | None = None
+        self._decoder = decoder
+        self.rate: int | None = None  # of the decoded sound: what the stream announces can be half of it (HE-AAC)
+        self.start_us = 0
+        self.holes: list[tuple[int, int]] = []  # in samples at `rate`, from the first
 
     def __iter__(self) -> Iterator[NDArray[np.float32]]:
-        position = 0
-        touching = round(_TOUCHING_SECONDS * self.rate)
-        for frame in self.decoder:
+        origin = position = 0
+        for frame in self._decoder:
             samples = _mono(frame)
-            if frame.pts is not None:
-                at = round(frame.pts * frame.time_base * self.rate)
-                if self.start_us is None:
-                    position = at
-                    self.start_us = clock.to_microseconds(frame.pts, frame.time_base)
-                if at - position > touching:
-                    if at - position > _LONGEST_HOLE_SECONDS * self.rate:
-                        raise InputError(
-                            self._path,
-                            f"has a hole of {(at - position) / self.rate:.0f} s in its sound",
-                            expected=f"at most {_LONGEST_HOLE_SECONDS} s",
-                            advice="its timestamps are damaged: rewrite the file with ffmpeg",
-                        )
-                    yield np.zeros(at - position, np.float32)
-                    position = at
-                elif position - at > touching:
-                    samples = samples[position - at :]
-            elif self.start_us is None:
-                self.start_us = 0
+            at = position if frame.pts is None else round(frame.pts * frame.time_base * frame.sample_rate)
+            if self.rate is None:
+                self.rate = frame.sample_rate
+                self.start_us = clock.to_microseconds(frame.pts or 0, frame.time_base or Fraction(1))
+                origin = position = at
+            if frame.sample_rate != self.rate:
+                raise InputError(
+                    self._path,
+                    f"its sound changes from {self.rate} to {frame.sample_rate} Hz after {position / self.rate:.2f} s",
+                    expected="one sample rate",
+                    advice=f"write its sound anew: ffmpeg -i {self._path.name} -c:v copy new.mkv",
+                )
+            touching = round(_TOUCHING_SECONDS * self.rate)
+            if at - position > touching:
+                self.holes.append((position - origin, at - origin))
+                yield from self._silence(at - position, self.rate)
+                position = at
+            elif position - at > touching:
+                samples = samples[position - at :]
             position += len(samples)
             yield samples
+
+    def _silence(self, length: int, rate: int) -> Iterator[NDArray[np.float32]]:
+        if length > _LONGEST_HOLE_SECONDS * rate:
+            raise InputError(
+                self._path,
+                f"has a hole of {length / rate:.0f} s in its sound",
+                expected=f"at most {_LONGEST_HOLE_SECONDS} s",
+                advice=f"its timestamps are damaged: ffmpeg -i {self._path.name} -c:v copy new.mkv",
+            )
+        for start in range(0, length, rate):
+            yield np.zeros(min(rate, length - start), np.float32)
 
 
 def _mono(frame: Any) -> NDArray[np.float32]:
@@ -106,18 +129,20 @@ def _mono(frame: Any) -> NDArray[np.float32]:
         middle = 128 if samples.dtype == np.uint8 else 0
         scale = 128 if samples.dtype == np.uint8 else -float(np.iinfo(samples.dtype).min)
         samples = (samples.astype(np.float32) - middle) / np.float32(scale)
-    return np.asarray(samples.mean(axis=0, dtype=np.float32))
+    # A sample that is no number would spread through the resampler.
+    return np.asarray(np.nan_to_num(samples.mean(axis=0, dtype=np.float32), posinf=1.0, neginf=-1.0))
 
 
-def _resampled(chunks: _Chunks, sample_rate: int) -> Iterator[NDArray[np.int16]]:
-    if chunks.rate == sample_rate:
-        for chunk in chunks:
+def _resampled(track: _Track, sample_rate: int) -> Iterator[NDArray[np.int16]]:
+    stream = None
+    for chunk in track:
+        if track.rate == sample_rate:
             yield _quantised(chunk)
-        return
-    stream = soxr.ResampleStream(chunks.rate, sample_rate, 1, dtype="float32", quality="HQ")
-    for chunk in chunks:
+            continue
+        stream = stream or soxr.ResampleStream(track.rate, sample_rate, 1, dtype="float32", quality="HQ")
         yield _quantised(stream.resample_chunk(chunk))
-    yield _quantised(stream.resample_chunk(np.zeros(0, np.float32), last=True))
+    if stream is not None:
+        yield _quantised(stream.resample_chunk(np.zeros(0, np.float32), last=True))
 
 
 def _quantised(samples: NDArray[np.float32]) -> NDArray[np.int16]:

@@ -18,13 +18,17 @@ def open_container(path: Path) -> Any:
     """
     if not path.exists():
         raise InputError(path, "does not exist", advice="check the path")
-    if path.is_dir():
-        raise InputError(path, "is a directory", expected="a media file", advice="name a file in it")
+    if not path.is_file():
+        found = "is a directory" if path.is_dir() else "is no regular file"
+        raise InputError(path, found, expected="a media file", advice="name a file")
     if path.stat().st_size == 0:
         raise InputError(path, "is empty", expected="a media file", advice="copy it again")
     try:
-        # Only local files: a playlist in disguise must not reach the network.
-        return av.open(str(path), options={"protocol_whitelist": "file"})
+        # Only local files: a playlist in disguise must not reach the network.  The path is absolute because FFmpeg
+        # takes what stands before a colon in a relative one for a protocol.
+        return av.open(str(path.absolute()), options={"protocol_whitelist": "file"})
+    except PermissionError as error:
+        raise InputError(path, "must not be read", advice="mend its permissions") from error
     except (av.error.FFmpegError, ValueError, OSError) as error:
         raise InputError(
             path,
@@ -38,7 +42,7 @@ class Decoder:
     """Decodes one stream packet by packet, so that a damaged packet costs its own frames and no others.
 
     A plain decoding loop stops at the first damaged packet, and frame threads lose the end of a truncated file.
-    `errors` counts the packets that could not be decoded.
+    `errors` counts the packets that could not be decoded; `broken` says that the file itself breaks off.
     """
 
     def __init__(self, container: Any, stream: Any) -> None:
@@ -46,6 +50,7 @@ class Decoder:
         self._stream = stream
         stream.codec_context.thread_count = 1
         self.errors = 0
+        self.broken = False
 
     def __iter__(self) -> Iterator[Any]:
         packets = self._container.demux(self._stream)
@@ -53,13 +58,16 @@ class Decoder:
             try:
                 packet = next(packets, None)
             except av.error.FFmpegError:
-                self.errors += 1  # the file itself breaks off here: nothing can follow
+                self.broken = True
+                yield from self._decode(None)  # what the decoder still holds
                 return
             if packet is None:
                 return
-            try:
-                decoded = packet.decode()
-            except av.error.FFmpegError:
-                self.errors += 1
-                continue
-            yield from decoded
+            yield from self._decode(packet)
+
+    def _decode(self, packet: Any) -> list[Any]:
+        try:
+            return list(self._stream.codec_context.decode(packet))
+        except av.error.FFmpegError:
+            self.errors += 1
+            return []

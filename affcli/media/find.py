@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -26,16 +27,14 @@ class Source:
 def sources(paths: Iterable[Path]) -> list[Source]:
     """The videos that `paths` name: files as they are, directories searched to their depths, `-` a list on stdin.
 
-    Raises InputError where a directory holds no video, and where two files would become one clip.
+    Raises InputError where a directory or the list holds no video, and where two files would become one clip.
     """
     files: list[Path] = []
     for path in paths:
         if str(path) == "-":
-            files += [Path(line) for line in sys.stdin.read().splitlines() if line.strip()]
-        elif path.is_dir():
-            files += _videos_below(path)
+            files += _listed()
         else:
-            files.append(path)
+            files += _videos_below(path) if _is_directory(path) else [path]
     found: dict[str, Source] = {}
     for file in files:
         one = Source(file.stem, file)
@@ -50,11 +49,33 @@ def sources(paths: Iterable[Path]) -> list[Source]:
     return list(found.values())
 
 
+def _listed() -> list[Path]:
+    lines = [line for line in sys.stdin.read().splitlines() if line.strip()]
+    if not lines:
+        raise InputError(
+            "-", "lists no video", expected="a path on each line of stdin", advice="check what comes before the pipe"
+        )
+    paths = [Path(line) for line in lines]
+    return [file for path in paths for file in (_videos_below(path) if _is_directory(path) else [path])]
+
+
+def _is_directory(path: Path) -> bool:
+    """Whether the system knows it as a directory.  Raises InputError for what can be no path at all."""
+    try:
+        return stat.S_ISDIR(path.stat().st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        return False  # said when the clip's turn comes
+    except (OSError, ValueError) as error:
+        raise InputError(
+            repr(str(path)[:80]), f"cannot be a path ({error})", advice="separate paths with line ends"
+        ) from error
+
+
 def _videos_below(directory: Path) -> list[Path]:
     videos = sorted(
         path
         for path in directory.rglob("*")
-        if path.suffix.lower() in VIDEO_ENDINGS and not path.name.startswith(".") and path.is_file()
+        if path.suffix.lower() in VIDEO_ENDINGS and not path.name.startswith(".") and not path.is_dir()
     )
     if not videos:
         raise InputError(

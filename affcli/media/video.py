@@ -21,10 +21,12 @@ from affcli.media.container import Decoder, open_container
 
 log = logging.getLogger(__name__)
 
-# What the container promises and the decoder does not deliver, before the file counts as cut short.
-SHORTFALL_SECONDS = 0.5
+# How much of the stated duration may be missing before the file counts as cut short.  Where only the whole file's
+# duration is stated, it may be that of longer sound.
+_MISSING_OF_STREAM_US = 500_000
+_MISSING_OF_FILE_US = 2_000_000
 
-_HIGHEST_PIXEL_COUNT = 8192 * 8192
+_MOST_PIXELS = 8192 * 8192
 
 
 @dataclass(frozen=True)
@@ -47,15 +49,20 @@ class Frame:
 class Video:
     """A video file that can be decoded from its beginning, as often as needed.
 
-    After a pass, `decoded` counts its frames and `decode_errors` the packets that could not be decoded.
+    After the first pass, `decoded` counts its frames, `decode_errors` the packets that could not be decoded, and
+    `partial` says that its end is missing.
     """
 
     path: Path
     rate: Fraction | None  # the container's average rate: a hint, to be checked against the times
-    duration_us: int | None  # of the video stream, as the container states it
+    time_base: Fraction  # what the container counts time in, s
+    duration_us: int | None  # as the container states it
+    stated_frames: int  # as the container states it; 0 where it does not
+    tolerance_us: int  # of the duration
     keep_partial: bool = False
     decoded: int | None = None
     decode_errors: int = 0
+    partial: bool = False
 
     @property
     def expected_frames(self) -> int | None:
@@ -64,63 +71,102 @@ class Video:
             return self.decoded
         return round(self.rate * self.duration_us / clock.MICROSECONDS)
 
+    def constant_rate(self, time_us: NDArray[np.int64]) -> Fraction | None:
+        """The frame rate where the (n,) times agree with it, to the rounding of the container's time base."""
+        return clock.constant_rate(time_us, self.rate, clock.to_microseconds(1, self.time_base / 2) + 1)
+
     def frames(self) -> Iterator[Frame]:
         """Every decoded frame.
 
         Raises InputError where nothing can be decoded, where a frame's time is not after the one before, and where
         the stream ends well before its stated end (unless `keep_partial`), or elsewhere than in an earlier pass.
         """
-        count, end_us, last_us = 0, 0, None
+        count, damaged, end_us, first_us, last_us = 0, 0, 0, None, None
         with open_container(self.path) as container:
-            decoder = Decoder(container, container.streams.video[0])
-            first_us = None
-            for decoded in decoder:
-                if decoded.pts is None:
-                    raise InputError(self.path, f"frame {count} has no timestamp", advice=_anew(self.path))
-                time_us = clock.to_microseconds(decoded.pts, decoded.time_base)
-                if last_us is not None and time_us <= last_us:
-                    raise InputError(
-                        self.path,
-                        f"frame {count} is at {time_us / 1e6:.3f} s, after one at {last_us / 1e6:.3f} s",
-                        expected="times that increase",
-                        advice=_anew(self.path),
-                    )
-                first_us = time_us if first_us is None else first_us
-                last_us = time_us
-                shown = clock.to_microseconds(decoded.duration or 0, decoded.time_base)
-                end_us = time_us - first_us + shown
+            stream = container.streams.video[0]
+            decoder = Decoder(container, stream)
+            for decoded, ticks in _timed(decoder, container.format.name, stream):
+                time_us = self._time(count, ticks, decoded.time_base or self.time_base, last_us)
                 if count == self.decoded:
                     raise self._changed("more")
+                if decoded.width * decoded.height > _MOST_PIXELS:
+                    raise _too_large(self.path, decoded.width, decoded.height)
+                first_us = time_us if first_us is None else first_us
+                last_us = time_us
+                end_us = time_us - first_us + clock.to_microseconds(decoded.duration or 0, self.time_base)
+                damaged += decoded.is_corrupt
                 yield Frame(count, time_us, bool(decoded.is_corrupt), decoded)
                 count += 1
-        if self.decoded is not None and count < self.decoded:
+        if self.decoded is None:
+            self._account(count, damaged, end_us, decoder)
+        elif count < self.decoded:
             raise self._changed("fewer")
-        self.decoded = count
-        self.decode_errors = decoder.errors
-        self._account(count, end_us)
+
+    def _time(self, number: int, ticks: int | None, time_base: Fraction, last_us: int | None) -> int:
+        if ticks is None:
+            raise InputError(self.path, f"frame {number} has no timestamp", advice=_anew(self.path))
+        time_us = clock.to_microseconds(ticks, time_base)
+        if last_us is not None and time_us <= last_us:
+            raise InputError(
+                self.path,
+                f"frame {number} is at {time_us / 1e6:.3f} s, after one at {last_us / 1e6:.3f} s",
+                expected="times that increase",
+                advice=_anew(self.path),
+            )
+        return time_us
 
     def _changed(self, amount: str) -> InputError:
         return InputError(
             self.path, f"has {amount} frames than a moment ago", advice="leave the file alone and run again"
         )
 
-    def _account(self, count: int, end_us: int) -> None:
-        """Compare what was decoded with what the container stated."""
+    def _account(self, count: int, damaged: int, end_us: int, decoder: Decoder) -> None:
+        """Compare what was decoded with what the container stated, and say every difference."""
         if count == 0:
             raise InputError(self.path, "holds no frame that can be decoded", advice="check that it plays")
-        lost_us = (self.duration_us or 0) - end_us
-        if lost_us > max(SHORTFALL_SECONDS * clock.MICROSECONDS, 0.02 * (self.duration_us or 0)):
-            ends = f"ends at {end_us / 1e6:.2f} s of {(self.duration_us or 0) / 1e6:.2f} s, after {count} frames"
-            if not self.keep_partial:
-                raise InputError(
-                    self.path,
-                    ends,
-                    expected="a whole video",
-                    advice="copy it again, or keep what is there with --keep-partial",
-                )
+        stated_us = self.duration_us or 0
+        lost_us = stated_us - end_us
+        self.decoded, self.decode_errors = count, decoder.errors
+        self.partial = decoder.broken or lost_us > self.tolerance_us
+        of = f" of {stated_us / 1e6:.2f} s" if stated_us else ""
+        ends = f"ends at {end_us / 1e6:.2f} s{of}, after {count} frames"
+        if self.partial and not self.keep_partial:
+            raise InputError(
+                self.path,
+                ends,
+                expected="a whole video",
+                advice="copy it again, or keep what is there with --keep-partial",
+            )
+        if self.partial:
             log.warning("%s: %s; the rest is missing", self.path, ends)
-        if self.decode_errors:
-            log.warning("%s: %d packets could not be decoded", self.path, self.decode_errors)
+        elif lost_us > 2 * end_us // count:
+            log.warning("%s: %s", self.path, ends)
+        if self.stated_frames not in (0, count):
+            log.info("%s: the container states %d frames, %d were decoded", self.path, self.stated_frames, count)
+        if decoder.errors or damaged:
+            log.warning(
+                "%s: %d packets could not be decoded, %d frames are damaged", self.path, decoder.errors, damaged
+            )
+
+
+def _timed(decoder: Decoder, container: str, stream: Any) -> Iterator[tuple[Any, int | None]]:
+    """Decoded frames with their times in ticks of the stream.
+
+    AVI knows no presentation times, and what FFmpeg guesses for reordered frames is out of order.  The times at which
+    frames leave the decoder are in order: they are counted from the first frame's, and go on by whole frames for those
+    that are left in the decoder at the end.
+    """
+    if container != "avi":
+        yield from ((decoded, decoded.pts) for decoded in decoder)
+        return
+    period = max(1, round(1 / (stream.average_rate * stream.time_base))) if stream.average_rate else 1
+    start = stream.start_time or 0
+    first = last = None
+    for decoded in decoder:
+        ticks = decoded.dts if decoded.dts is not None else (0 if last is None else last + period)
+        first = ticks if first is None else first
+        last = ticks
+        yield decoded, ticks - first + start
 
 
 def open_video(path: Path, *, keep_partial: bool = False) -> Video:
@@ -135,18 +181,34 @@ def open_video(path: Path, *, keep_partial: bool = False) -> Video:
                 path, f"holds {' and '.join(kinds)} only", expected="a video stream", advice="name a video file"
             )
         stream = container.streams.video[0]
-        if stream.width * stream.height > _HIGHEST_PIXEL_COUNT:
-            raise InputError(
-                path,
-                f"has pictures of {stream.width}x{stream.height}",
-                expected=f"at most {_HIGHEST_PIXEL_COUNT} pixels",
-                advice="scale it down first",
-            )
+        if stream.width * stream.height > _MOST_PIXELS:
+            raise _too_large(path, stream.width, stream.height)
         # Everything needed later is copied now: a closed container answers with garbage.
-        rate = Fraction(stream.average_rate) if stream.average_rate else None
-        duration = clock.to_microseconds(stream.duration, stream.time_base) if stream.duration else None
-    return Video(path, rate, duration, keep_partial)
+        duration, tolerance = None, 0
+        if stream.duration:
+            duration, tolerance = clock.to_microseconds(stream.duration, stream.time_base), _MISSING_OF_STREAM_US
+        elif container.duration:
+            start_us = clock.to_microseconds(stream.start_time or 0, stream.time_base) - (container.start_time or 0)
+            duration, tolerance = container.duration - start_us, _MISSING_OF_FILE_US
+        return Video(
+            path,
+            Fraction(stream.average_rate) if stream.average_rate else None,
+            Fraction(stream.time_base),
+            duration,
+            stream.frames,
+            tolerance,
+            keep_partial,
+        )
+
+
+def _too_large(path: Path, width: int, height: int) -> InputError:
+    return InputError(
+        path,
+        f"has pictures of {width}x{height}",
+        expected=f"at most {_MOST_PIXELS} pixels",
+        advice="scale it down first",
+    )
 
 
 def _anew(path: Path) -> str:
-    return f"write it anew: ffmpeg -i {path.name} -fps_mode vfr new.mp4"
+    return f"the file may be damaged: copy it again, or write it anew with ffmpeg -i {path.name} -fps_mode vfr new.mp4"

@@ -71,7 +71,7 @@ def write_video(
         options["movie_timescale"] = str(exact if exact < 2**31 else sample_rate)
     aside = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
     try:
-        with av.open(str(aside), "w", options=options) as container:
+        with av.open(str(aside.absolute()), "w", options=options) as container:
             video = container.add_stream("libx264", rate=rate, options=dict(X264_OPTIONS))
             video.height, video.width = first.shape[:2]
             video.pix_fmt = "yuv420p"

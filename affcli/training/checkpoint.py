@@ -1,21 +1,15 @@
 """A trained network on disk: RUN/best.safetensors, its numbers, and RUN/best.json, what they are.
 
-The weights and the standardisation are tensors in a safetensors file, which can hold nothing else; the JSON file
-names the model, its settings, the feature sets it was trained on and how they were made, and the digest of the
-tensors.  Both are written aside and renamed, the JSON last, so that a JSON that exists describes whole tensors.
+The weights and the standardisation are tensors in a safetensors file, which can hold nothing else; for the JSON file
+see `affcli.training.description`.  Both are written aside and renamed, the JSON last.
 """
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import hashlib
-import json
-import os
-from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import safetensors
 import safetensors.torch
@@ -23,35 +17,19 @@ import torch
 from torch import nn
 
 from affcli.arrays import aside, explained
-from affcli.configs import Windows
-from affcli.errors import AffcliError, InputError, SchemaError
+from affcli.errors import AffcliError, InputError, some
 from affcli.models import MODELS
-from affcli.recipes import Recipe, digest, plain
 from affcli.training.data import Standardisation
-from affcli.windows import FeatureSet, feature_sets
-
-TENSORS, DESCRIPTION, METRICS = "best.safetensors", "best.json", "metrics.jsonl"
-FORMAT, VERSION = "affcli checkpoint", 1
-
-
-@dataclass(frozen=True)
-class Description:
-    """What RUN/best.json says."""
-
-    model: str  # a name in MODELS
-    config: dict[str, Any]  # the model's settings
-    features: dict[str, FeatureSet]  # by encoder, in the order of the network's branches
-    windows: Windows
-    validation: dict[str, float]  # CCC: valence, arousal, mean
-    epoch: int  # the best one, from 1
-    finished: bool  # training came to its end; else a better epoch may have been missed
-    inputs: list[dict[str, str]]
-    recipe: Recipe
-    tensors: str = ""  # SHA-256 of RUN/best.safetensors, filled in when it is saved
-
-    def to_json(self) -> dict[str, Any]:
-        """As plain values, in the order people want to read them."""
-        return {"format": FORMAT, "version": VERSION, **plain(self)}
+from affcli.training.description import (
+    DESCRIPTION,
+    TENSORS,
+    Description,
+    check_tensors,
+    damaged,
+    describe,
+    read_description,
+    replacing,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,81 +62,11 @@ def save(checkpoint: Checkpoint) -> Checkpoint:
             tensors[f"standardisation.{name}.{kind}"] = torch.from_numpy(values)
     content = safetensors.torch.save(tensors)
     description = dataclasses.replace(checkpoint.description, tensors=hashlib.sha256(content).hexdigest())
-    with _whole(checkpoint.path / TENSORS, content):
+    with replacing(checkpoint.path / TENSORS, content):
         # An old description must not stand beside new tensors, not even for a moment.
         (checkpoint.path / DESCRIPTION).unlink(missing_ok=True)
     describe(checkpoint.path, description)
     return dataclasses.replace(checkpoint, description=description)
-
-
-def describe(run: Path, description: Description) -> None:
-    """Write, or replace, the description alone."""
-    text = json.dumps(description.to_json(), allow_nan=False, indent=1) + "\n"
-    with _whole(run / DESCRIPTION, text.encode()):
-        pass
-
-
-def save_metrics(run: Path, epochs: Iterable[Mapping[str, float]]) -> None:
-    """Write RUN/metrics.jsonl: one JSON object per epoch."""
-    lines = "".join(json.dumps(epoch, allow_nan=False) + "\n" for epoch in epochs)
-    with _whole(run / METRICS, lines.encode()):
-        pass
-
-
-@contextlib.contextmanager
-def _whole(path: Path, content: bytes) -> Iterator[None]:
-    """Write a file aside; when the body is through, rename it into place."""
-    with explained(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            aside(path).write_bytes(content)
-            yield
-            aside(path).replace(path)
-        finally:
-            aside(path).unlink(missing_ok=True)
-
-
-def read_description(run: Path) -> Description:
-    """What the checkpoint in the directory `run` says of itself.
-
-    Raises InputError where there is none or it cannot be read, SchemaError where it is of another kind or version.
-    """
-    path = run / DESCRIPTION
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        found = "does not exist" if not run.exists() else f"holds no {DESCRIPTION}"
-        raise InputError(
-            run, found, expected="a directory that affcli train wrote", advice="check the path, or train first"
-        ) from error
-    except (OSError, ValueError) as error:
-        raise InputError(
-            path if run.is_dir() else run,
-            f"cannot be read ({error})",
-            expected="a directory that affcli train wrote",
-            advice="check the path, or train again",
-        ) from error
-    if not isinstance(content, dict) or content.get("format") != FORMAT or content.get("version") != VERSION:
-        version = content.get("version") if isinstance(content, dict) and content.get("format") == FORMAT else None
-        raise SchemaError(
-            path,
-            f"is a checkpoint of version {version}" if version else "does not describe a checkpoint",
-            expected=f"format '{FORMAT}', version {VERSION}",
-            advice="upgrade affcli" if version else "check the path",
-        )
-    try:
-        return _description(content)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise _damaged(path, f"lacks or garbles an entry ({error!r})", "what affcli train wrote") from error
-
-
-def _description(content: Mapping[str, Any]) -> Description:
-    values = {field.name: content[field.name] for field in dataclasses.fields(Description)}
-    values["features"] = feature_sets(content["features"])
-    values["tensors"] = str(content["tensors"])
-    values["windows"] = Windows(**content["windows"])
-    values["validation"] = {name: float(score) for name, score in content["validation"].items()}
-    return Description(**values)
 
 
 def load(run: Path) -> Checkpoint:
@@ -169,13 +77,7 @@ def load(run: Path) -> Checkpoint:
     """
     description = read_description(run)
     path = run / TENSORS
-    if digest(path) != description.tensors:
-        raise InputError(
-            path,
-            f"is not the file that {DESCRIPTION} describes (its SHA-256 differs)",
-            expected=f"{description.tensors[:12]}...",
-            advice="copy the whole directory again, or train again",
-        )
+    check_tensors(run, description)
     try:
         tensors = safetensors.torch.load(path.read_bytes())
     except safetensors.SafetensorError as error:
@@ -204,9 +106,7 @@ def _build(path: Path, description: Description) -> nn.Module:
         settings = {name: tuple(v) if isinstance(v, list) else v for name, v in description.config.items()}
         model: nn.Module = entry.resolve()(description.features, entry.config(**settings))
     except (AffcliError, TypeError, KeyError, ValueError, RuntimeError, MemoryError) as error:
-        raise _damaged(
-            path, f"describes no model of this affcli ({error})", "a known model and its settings"
-        ) from error
+        raise damaged(path, f"describes no model of this affcli ({error})", "a known model and its settings") from error
     return model
 
 
@@ -222,27 +122,4 @@ def _compare(path: Path, found: dict[str, str], wanted: dict[str, str]) -> None:
         f"{name} is {found[name]} for {kind}" for name, kind in wanted.items() if found.get(name, kind) != kind
     ]
     if problems:
-        more = f" and {len(problems) - 5} more" if len(problems) > 5 else ""
-        raise _damaged(path, "; ".join(problems[:5]) + more, f"the {len(wanted)} tensors of its model")
-
-
-def _damaged(path: Path, found: str, expected: str) -> SchemaError:
-    return SchemaError(path, found, expected=expected, advice="train again with this affcli")
-
-
-def keep(run: Path, recipe: Recipe, inputs: list[dict[str, str]]) -> Description | None:
-    """The description of a finished training in `run` with the same recipe and inputs, or None.
-
-    Its files are touched, so that Make does not ask for them again.
-    """
-    try:
-        description = read_description(run)
-        if digest(run / TENSORS) != description.tensors:
-            return None
-    except AffcliError:
-        return None  # absent, damaged or foreign: it will be made again
-    if not description.finished or (description.recipe, description.inputs) != (recipe, inputs):
-        return None
-    os.utime(run / TENSORS)
-    os.utime(run / DESCRIPTION)
-    return description
+        raise damaged(path, some(problems), f"the {len(wanted)} tensors of its model")

@@ -1,0 +1,151 @@
+"""What a trained network on disk says of itself: RUN/best.json, read and written without loading PyTorch.
+
+It names the model, its settings, the feature sets it was trained on and how they were made, and the digest of the
+tensors beside it.  It is written last, so that a JSON that exists describes whole tensors.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from affcli.arrays import aside, explained
+from affcli.configs import Windows
+from affcli.errors import AffcliError, InputError, SchemaError
+from affcli.recipes import Recipe, digest, plain
+from affcli.windows import FeatureSet, feature_sets
+
+TENSORS, DESCRIPTION, METRICS = "best.safetensors", "best.json", "metrics.jsonl"
+FORMAT, VERSION = "affcli checkpoint", 1
+
+
+@dataclass(frozen=True)
+class Description:
+    """What RUN/best.json says."""
+
+    model: str  # a name in MODELS
+    config: dict[str, Any]  # the model's settings
+    features: dict[str, FeatureSet]  # by encoder, in the order of the network's branches
+    windows: Windows
+    validation: dict[str, float]  # CCC: valence, arousal, mean
+    epoch: int  # the best one, from 1
+    finished: bool  # training came to its end; else a better epoch may have been missed
+    inputs: list[dict[str, str]]
+    recipe: Recipe
+    tensors: str = ""  # SHA-256 of RUN/best.safetensors, filled in when it is saved
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain values, in the order people want to read them."""
+        return {"format": FORMAT, "version": VERSION, **plain(self)}
+
+
+def describe(run: Path, description: Description) -> None:
+    """Write, or replace, the description alone."""
+    text = json.dumps(description.to_json(), allow_nan=False, indent=1) + "\n"
+    with replacing(run / DESCRIPTION, text.encode()):
+        pass
+
+
+def save_metrics(run: Path, epochs: Iterable[Mapping[str, float]]) -> None:
+    """Write RUN/metrics.jsonl: one JSON object per epoch."""
+    lines = "".join(json.dumps(epoch, allow_nan=False) + "\n" for epoch in epochs)
+    with replacing(run / METRICS, lines.encode()):
+        pass
+
+
+@contextlib.contextmanager
+def replacing(path: Path, content: bytes) -> Iterator[None]:
+    """Write a file aside; when the body is through, rename it into place."""
+    with explained(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            aside(path).write_bytes(content)
+            yield
+            aside(path).replace(path)
+        finally:
+            aside(path).unlink(missing_ok=True)
+
+
+def read_description(run: Path) -> Description:
+    """What the checkpoint in the directory `run` says of itself.
+
+    Raises InputError where there is none or it cannot be read, SchemaError where it is of another kind or version.
+    """
+    path = run / DESCRIPTION
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        found = "does not exist" if not run.exists() else f"holds no {DESCRIPTION}"
+        raise InputError(
+            run, found, expected="a directory that affcli train wrote", advice="check the path, or train first"
+        ) from error
+    except (OSError, ValueError) as error:
+        raise InputError(
+            path if run.is_dir() else run,
+            f"cannot be read ({error})",
+            expected="a directory that affcli train wrote",
+            advice="check the path, or train again",
+        ) from error
+    if not isinstance(content, dict) or content.get("format") != FORMAT or content.get("version") != VERSION:
+        version = content.get("version") if isinstance(content, dict) and content.get("format") == FORMAT else None
+        raise SchemaError(
+            path,
+            f"is a checkpoint of version {version}" if version else "does not describe a checkpoint",
+            expected=f"format '{FORMAT}', version {VERSION}",
+            advice="upgrade affcli" if version else "check the path",
+        )
+    try:
+        return _description(content)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise damaged(path, f"lacks or garbles an entry ({error!r})", "what affcli train wrote") from error
+
+
+def _description(content: Mapping[str, Any]) -> Description:
+    values = {field.name: content[field.name] for field in dataclasses.fields(Description)}
+    values["features"] = feature_sets(content["features"])
+    values["tensors"] = str(content["tensors"])
+    values["windows"] = Windows(**content["windows"])
+    values["recipe"] = dict(content["recipe"])
+    values["inputs"] = [dict(one) for one in content["inputs"]]
+    values["validation"] = {name: float(score) for name, score in content["validation"].items()}
+    return Description(**values)
+
+
+def check_tensors(run: Path, description: Description) -> None:
+    """Raise InputError where the tensors in the directory `run` are missing, or not those that are described."""
+    path = run / TENSORS
+    if digest(path) != description.tensors:
+        raise InputError(
+            path,
+            f"is not the file that {DESCRIPTION} describes (its SHA-256 differs)",
+            expected=f"{description.tensors[:12]}...",
+            advice="copy the whole directory again, or train again",
+        )
+
+
+def damaged(path: Path, found: str, expected: str) -> SchemaError:
+    """What to say of a file of a checkpoint that is not what affcli train wrote."""
+    return SchemaError(path, found, expected=expected, advice="train again with this affcli")
+
+
+def keep(run: Path, recipe: Recipe, inputs: list[dict[str, str]]) -> Description | None:
+    """The description of a finished training in `run` with the same recipe and inputs, or None.
+
+    Its files are touched, so that Make does not ask for them again.
+    """
+    try:
+        description = read_description(run)
+        check_tensors(run, description)
+    except AffcliError:
+        return None  # absent, damaged or foreign: it will be made again
+    if not description.finished or (description.recipe, description.inputs) != (recipe, inputs):
+        return None
+    os.utime(run / TENSORS)
+    os.utime(run / DESCRIPTION)
+    return description
