@@ -3,21 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import errno
-import fcntl
-import logging
-import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
-from affcli.errors import InputError, OutputError, SchemaError
+from affcli.errors import InputError, SchemaError
 from affcli.recipes import digest
-
-log = logging.getLogger(__name__)
 
 
 def array_path(path: Path) -> Path:
@@ -88,6 +81,8 @@ def open_array(path: Path, described: dict[str, Any] | None) -> NDArray[Any]:
         found = np.lib.format.open_memmap(file, mode="r")
     except FileNotFoundError as error:
         raise InputError(file, "is missing", expected=f"the array of {path.name}", advice="make both again") from error
+    except PermissionError as error:
+        raise InputError(file, "must not be read", advice="mend its permissions") from error
     except (OSError, ValueError) as error:
         problem = "holds Python objects" if "object" in str(error) else "cannot be read as an NPY array"
         kind = SchemaError if "object" in str(error) else InputError
@@ -103,54 +98,3 @@ def open_array(path: Path, described: dict[str, Any] | None) -> NDArray[Any]:
             advice=advice,
         )
     return found
-
-
-def aside(path: Path) -> Path:
-    """Where a file is written until it is whole; a run that was killed leaves it, the next run overwrites it."""
-    return path.with_name(f".{path.name}.tmp")
-
-
-def open_aside(path: Path) -> BinaryIO:
-    """The empty file aside of `path`, locked until it is closed: two processes must not write one table.
-
-    Raises OutputError where another process has it, OSError where it cannot be opened.
-    """
-    while True:
-        file = os.fdopen(os.open(aside(path), os.O_RDWR | os.O_CREAT, 0o666), "r+b")
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            file.close()
-            raise OutputError(path, "is being written by another process", advice="wait for it, or end it") from error
-        except OSError:
-            log.debug("%s: this file system knows no locks", path)
-        # The process that had it may just have renamed it: then it is a whole table, and must not be touched.
-        with contextlib.suppress(FileNotFoundError):
-            if os.path.samestat(os.fstat(file.fileno()), aside(path).stat()):
-                file.truncate(0)
-                return file
-        file.close()
-
-
-def discard_orphans(path: Path) -> None:
-    """Remove what a killed run left beside the table at `path`, unless a living one is writing it."""
-    if aside(path).exists():
-        with contextlib.suppress(OutputError), open_aside(path):
-            aside(array_path(path)).unlink(missing_ok=True)
-            aside(path).unlink()
-
-
-@contextlib.contextmanager
-def explained(path: Path) -> Iterator[None]:
-    """Turn the system's refusals to write into OutputError."""
-    try:
-        yield
-    except OSError as error:
-        reason = os.strerror(error.errno) if error.errno else str(error)
-        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-            advice = "free space and run again"
-        elif error.errno in (errno.EEXIST, errno.ENOTDIR):
-            reason, advice = "a file stands where a directory should be", "choose another place"
-        else:
-            advice = "choose another place, or mend its permissions"
-        raise OutputError(path, f"cannot be written ({reason})", advice=advice) from error

@@ -126,13 +126,18 @@ def _damaged(path: Path, found: str) -> SchemaError:
 
 def unreadable(path: Path) -> InputError:
     """What to say of a file that Parquet's reader refuses."""
-    if not path.exists():
+    try:
+        if path.is_dir():
+            return InputError(path, "is a directory", expected="a Parquet file", advice="name a file in it")
+        path.open("rb").close()
+    except FileNotFoundError:
         return InputError(path, "does not exist", advice="check the path")
-    if path.is_dir():
-        return InputError(path, "is a directory", expected="a Parquet file", advice="name a file in it")
-    return InputError(
-        path, "cannot be read as Parquet", expected="a whole Parquet file", advice="make it again from its source"
-    )
+    except OSError as error:
+        return InputError(path, f"cannot be read ({error.strerror})", advice="mend its permissions")
+    advice = "make it again from its source"
+    if path.suffix != ".parquet":
+        advice = "make a table of it first (a video: affcli extract-faces or extract-audio; labels: import-labels)"
+    return InputError(path, "cannot be read as Parquet", expected="a whole Parquet file", advice=advice)
 
 
 def find(path: Path, schema: Schema) -> list[tuple[Path, Header | None]]:

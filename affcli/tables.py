@@ -20,9 +20,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import ArrayLike, NDArray
 
-from affcli.arrays import ArrayFile, array_path, aside, discard_orphans, explained, open_array, open_aside
+from affcli.arrays import ArrayFile, array_path, open_array
 from affcli.clips import clip_runs
-from affcli.errors import InputError, SchemaError
+from affcli.errors import InputError, OutputError, SchemaError
+from affcli.files import aside, explained, open_aside
 from affcli.headers import METADATA_KEY as METADATA_KEY
 from affcli.headers import Header, read_kind, unreadable
 from affcli.headers import find as find
@@ -175,9 +176,12 @@ def read(path: Path, schema: Schema) -> Table:
 def verify_array(path: Path, header: Header) -> None:
     """Read the whole array of the table at `path`, if it has one.
 
-    Raises SchemaError where its SHA-256 is not the recorded one, InputError where it cannot be read.
+    Raises SchemaError where its SHA-256 is not the recorded one, and as `open_array` does.
     """
-    if header.array is not None and (found := digest(array_path(path))) != header.array["sha256"]:
+    if header.array is None:
+        return
+    open_array(path, header.array)
+    if (found := digest(array_path(path))) != header.array["sha256"]:
         raise SchemaError(
             array_path(path),
             f"is not the array that {path.name} was written with (SHA-256 {found[:12]}...)",
@@ -202,11 +206,19 @@ def keep(path: Path, schema: Schema, recipe: Recipe, inputs: list[dict[str, str]
         return False  # damaged or foreign: it will be made again
     if (header.schema, header.recipe, header.inputs) != (schema, recipe, inputs) or header.facts.get(unless):
         return False
-    discard_orphans(path)
+    _discard_orphans(path)
     if header.array is not None:
         os.utime(array_path(path))
     os.utime(path)
     return True
+
+
+def _discard_orphans(path: Path) -> None:
+    """Remove what a killed run left beside the table at `path`, unless a living one is writing it."""
+    if aside(path).exists():
+        with contextlib.suppress(OutputError), open_aside(path):
+            aside(array_path(path)).unlink(missing_ok=True)
+            aside(path).unlink()
 
 
 def _check(path: Path, schema: Schema, data: pa.Table, array: dict[str, Any] | None) -> None:

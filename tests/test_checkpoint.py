@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import io
 import json
 import os
 from pathlib import Path
@@ -91,11 +92,12 @@ def test_an_interrupted_save_leaves_the_old_checkpoint(tmp_path: Path, monkeypat
     save(make(tmp_path))
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
 
-    def break_off(*_: object) -> None:
-        raise KeyboardInterrupt
+    class BreaksOff(io.BytesIO):
+        def write(self, *_: object) -> int:
+            raise KeyboardInterrupt
 
-    monkeypatch.setattr(Path, "write_bytes", break_off)
-    with pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Path, "open", lambda *_: BreaksOff())
         save(make(tmp_path, seed=1))
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 

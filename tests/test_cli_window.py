@@ -199,19 +199,35 @@ def test_feature_sets_of_different_times(data: Path, write_features: Write) -> N
 
 
 def test_clips_that_lack_a_part(data: Path) -> None:
-    (data / "labels" / "a.affect.parquet").unlink()
-    (data / "features" / "d.mel.parquet").unlink()
+    (data / "features" / "a.mel.parquet").unlink()
+    (data / "features" / "d.hog.parquet").unlink()
     options = [data / "features", "--labels", data / "labels", "-o", data / "w.parquet"]
-    with pytest.raises(InputError, match=r"its clip 'a' has no labels \(and 1 more such: d\)"):
+    with pytest.raises(InputError, match=r"its clip 'a' has no mel features \(and 1 more such: d\)"):
         run(*options)
     run(*options, "--mismatch", "drop")
     assert list(splits(data / "w.parquet")) == ["b", "c", "e"]
 
 
+def test_clips_without_labels_are_test_clips(data: Path) -> None:
+    (data / "labels" / "a.affect.parquet").unlink()
+    said = run(data / "features", "--labels", data / "labels", "-o", data / "w.parquet")
+    assert "labels: has no labels of a: test clips" in said
+    assert splits(data / "w.parquet")["a"] == "test"
+    table = tables.read(data / "w.parquet", WINDOWS)
+    assert table.column("with_labels")[table.column("clip") == "a"].tolist() == [0, 0]
+
+
 def test_dropping_every_clip_is_no_result(data: Path, write_labels: Write) -> None:
-    write_labels(data / "other", "z", np.zeros((3, 2)))
+    for number, clip in enumerate("abcde"):
+        write_labels(data / "short", clip, np.zeros((3 + number, 2)))
     with pytest.raises(InputError, match="dropped all 5 clips"):
-        run(data / "features", "--labels", data / "other", "-o", data / "w.parquet", "--mismatch", "drop")
+        run(data / "features", "--labels", data / "short", "-o", data / "w.parquet", "--mismatch", "drop")
+
+
+def test_labels_of_other_videos_are_refused(data: Path, write_labels: Write) -> None:
+    write_labels(data / "other", "z", np.zeros((3, 2)))
+    with pytest.raises(InputError, match="has labels of z, and of no clip that has features"):
+        run(data / "features", "--labels", data / "other", "-o", data / "w.parquet")
 
 
 def test_labels_without_features_are_told(data: Path, write_labels: Write) -> None:

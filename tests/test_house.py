@@ -16,7 +16,8 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "affcli"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 GROUND_FLOOR = {
-    "arrays", "clips", "clock", "configs", "errors", "headers", "recipes", "registry", "schemas", "tables", "weights",
+    "arrays", "clips", "clock", "configs", "errors",
+    "files", "headers", "recipes", "registry", "schemas", "tables", "weights",
 }  # fmt: skip
 LONGEST_FILE = 300
 

@@ -9,6 +9,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from types import FrameType
+from typing import Any
 
 import typer
 
@@ -26,7 +27,7 @@ from affcli.cli import (
     window,
 )
 from affcli.cli.options import command
-from affcli.errors import AffcliError, OutputError
+from affcli.errors import AffcliError, OutputError, UsageError
 
 COMMANDS: dict[str, Callable[..., None]] = {
     "demo": demo.demo,
@@ -92,6 +93,13 @@ def _terminate(number: int, _frame: FrameType | None) -> None:
     raise SystemExit(128 + number)
 
 
+def _usage_error(error: Any) -> UsageError:
+    """What Typer says of a command line, in one line."""
+    usage = error.ctx.get_usage().removeprefix("Usage: ") if error.ctx else "affcli [OPTIONS] COMMAND [ARGS]..."
+    usage = " ".join(usage.translate({ord("{"): None, ord("}"): None}).replace("python -m ", "").split())
+    return UsageError("command line", error.format_message().strip().rstrip("."), advice=f"usage: {usage}")
+
+
 def main() -> None:
     """Run the command line of this process, and end it."""
     signal.signal(signal.SIGTERM, _terminate)
@@ -108,11 +116,16 @@ def main() -> None:
     errors: list[AffcliError] = []
     status = 0
     try:
-        app()
+        status = app(standalone_mode=False) or 0
     except AffcliError as error:
         errors.append(error)
     except SystemExit as ending:
         status = ending.code if isinstance(ending.code, int) else int(ending.code is not None)
+    except Exception as error:
+        # Typer keeps its own copy of Click: a wrong command line is known by what the exception can do.
+        if not hasattr(error, "format_message"):
+            raise
+        errors.append(_usage_error(error))
     try:
         for stream in filter(None, (sys.stdout, sys.stderr)):
             stream.flush()

@@ -56,7 +56,7 @@ def demo(
 
 
 def _make_clips(directory: Path, quick: bool) -> None:
-    from affcli.arrays import explained
+    from affcli.files import explained
     from affcli.labels.affwild2 import write_labels
     from affcli.media.write import write_video
     from affcli.synthetic.clip import synthesise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,8 @@ from affcli.features import ENCODERS, EncoderEntry
 
 if TYPE_CHECKING:
     from affcli.tables import Table, Writer
+
+log = logging.getLogger(__name__)
 
 
 def embed(
@@ -52,6 +55,9 @@ def embed(
             if not force and tables.keep(target, schemas.FEATURES, recipe, inputs):
                 run.keep()
                 continue
+            tables.verify_array(path, table.header)
+            if not table.column("valid").any():
+                log.warning("%s: no %s in any frame: every vector is zeros", path, entry.modality)
             with tables.Writer(target, schemas.FEATURES, recipe=recipe, inputs=inputs) as writer:
                 _embed(table, encoder, entry, encode, writer)
     run.close()

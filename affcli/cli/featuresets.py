@@ -212,7 +212,7 @@ def _check_alike(made: list[tuple[Path, Recipe, dict[str, object]]]) -> None:
             )
 
 
-def misfits(found: Found, labels: dict[str, Affect] | None, advice: str) -> dict[str, AffcliError]:
+def misfits(found: Found, labels: dict[str, Affect], advice: str) -> dict[str, AffcliError]:
     """The clips that cannot be cut into windows, each with what is wrong: a broken or missing part, differing frames.
 
     `advice` is for what does not fit together.
@@ -225,18 +225,16 @@ def misfits(found: Found, labels: dict[str, Affect] | None, advice: str) -> dict
 
 
 def _misfit(
-    clip: str, features: dict[str, dict[str, FeatureFile]], labels: dict[str, Affect] | None, advice: str
+    clip: str, features: dict[str, dict[str, FeatureFile]], labels: dict[str, Affect], advice: str
 ) -> AffcliError | None:
     have = [files[clip] for files in features.values() if clip in files]
     first, n = have[0], len(have[0].valid)
     lacking = [f"{name} features" for name, files in features.items() if clip not in files]
-    if labels is not None and clip not in labels:
-        lacking.append("labels")
     if lacking:
         found = f"its clip '{clip}' has no {' and no '.join(lacking)}"
         return InputError(first.path, found, expected="every part of every clip", advice=advice)
     parts = [(one.path, len(one.valid)) for one in have[1:]]
-    if labels is not None:
+    if clip in labels:
         parts.append((Path(labels[clip].source), len(labels[clip])))
     for path, count in parts:
         if count != n:

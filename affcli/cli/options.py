@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 import typer
+from typer.models import ParameterInfo
 
 from affcli import configs
 from affcli.errors import UsageError
@@ -64,6 +65,10 @@ class Verbosity:
 def command(function: Callable[..., None]) -> Callable[..., None]:
     """Give a command `-q` and `-v`, and logging on stderr that honours them."""
     signature = inspect.signature(function, eval_str=True)
+    for parameter in signature.parameters.values():
+        if isinstance(parameter.default, ParameterInfo):
+            # A file that must not be read is that file's failure, said where it is read; it is no wrong option.
+            parameter.default.readable = False
     extra = [
         inspect.Parameter(
             "quiet",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import sys
 from dataclasses import dataclass
@@ -93,6 +94,8 @@ class _Network:
         from affcli.training.data import WindowedClips
 
         data = clip_data(clip.name, files, None)
+        if not any(valid.any() for valid in data.valid.values()):
+            log.warning("clip %s: no features describe any of its frames; its predictions mean nothing", clip.name)
         starts, lengths = clip.windows(data.frames)
         which = np.zeros(len(starts), np.int64)
         windows = WindowedClips([data], which, starts, lengths, self.checkpoint.standardisation)
@@ -136,7 +139,7 @@ def _write_one(out: Path, clips: list[Clip], network: _Network, recipe: Recipe, 
     import numpy as np
 
     from affcli import tables
-    from affcli.arrays import explained
+    from affcli.files import explained
     from affcli.schemas import AFFECT
 
     with explained(out):  # before the work, not after it
@@ -192,16 +195,11 @@ def _inputs(clips: list[Clip]) -> list[dict[str, str]]:
 
 
 def _write_csv(out: Path, predicted: list[Affect]) -> None:
-    from affcli.arrays import aside, explained
+    from affcli.files import replacing
     from affcli.labels.csv import write_csv
 
     if str(out) == "-":
         write_csv(sys.stdout, predicted)
         return
-    with explained(out):
-        try:
-            with aside(out).open("w", encoding="utf-8", newline="") as stream:
-                write_csv(stream, predicted)
-            aside(out).replace(out)
-        finally:
-            aside(out).unlink(missing_ok=True)
+    with replacing(out) as file, io.TextIOWrapper(file, encoding="utf-8", newline="") as stream:
+        write_csv(stream, predicted)

@@ -99,7 +99,7 @@ def _clips_of_features(sources: list[Path], trained: Description) -> list[Clip]:
     for encoder, wanted in trained.features.items():
         files = found.features[encoder]
         _compare(next(iter(files.values())).path, encoder, feature_set(files), wanted)
-    wrong = misfits(found, None, "make the features again from the same video")
+    wrong = misfits(found, {}, "make the features again from the same video")
 
     def files_of(clip: str) -> dict[str, FeatureFile]:
         if clip in wrong:

@@ -28,7 +28,7 @@ FEATURES = typer.Argument(
 )
 OUT = typer.Option(..., "--out", "-o", help="The windows table to write (.parquet).")
 LABELS = typer.Option(
-    None, "--labels", help="Affect tables: a directory or one file. Without labels, every clip is a test clip."
+    None, "--labels", help="Affect tables: a directory or one file. A clip without labels is a test clip."
 )
 VAL = typer.Option(
     None,
@@ -41,8 +41,8 @@ ENCODER = typer.Option([], "--encoder", help="Use only the features of this enco
 MISMATCH = typer.Option(
     "error",
     "--mismatch",
-    help="A clip that lacks labels or one of the feature sets, or whose features and labels have different numbers "
-    "of frames, or whose files are broken: stop there, or go on without it.",
+    help="A clip that lacks one of the feature sets, whose features and labels have different numbers of frames, or "
+    "whose files are broken: stop there, or go on without it.",
 )
 
 
@@ -76,15 +76,16 @@ def window(
     # Arrays are verified now: what is missing, foreign or damaged is not said when a training is under way.
     every = find_features(features, encoder, verify=True)
     found = every.features
-    known = find_labels(labels) if labels else None
+    known = find_labels(labels) if labels else {}
     clips = _usable(every, known, mismatch)
-    if known is None:
-        parts: dict[str, Part] = dict.fromkeys(clips, "test")
-    else:
-        parts = _split(clips, _listed(val, every.clips, mismatch), _listed(test, every.clips, mismatch), share)
+    if labels:
+        _check_labelled(labels, clips, known)
+    labelled = [clip for clip in clips if clip in known]
+    parts: dict[str, Part] = dict.fromkeys(clips, "test")
+    parts |= _split(labelled, _listed(val, every.clips, mismatch), _listed(test, every.clips, mismatch), share)
     sets = {name: feature_set(files) for name, files in found.items()}
     facts = windows.Facts(length, overlap, sets, _clips(out, parts, found, known))
-    annotation = known[clips[0]].recipe if known else None
+    annotation = known[labelled[0]].recipe if labelled else None
     held_out = {"val": "listed"} if val else {"val_share": val_share, "seed": seed}
     recipe = recipes.recipe(
         "window",
@@ -98,7 +99,7 @@ def window(
     columns = windows.index(
         facts,
         {clip: [files[clip].valid for files in found.values()] for clip in clips},
-        {clip: known[clip].valid for clip in clips} if known else {},
+        {clip: known[clip].valid for clip in labelled},
     )
     tables.write(out, WINDOWS, columns, recipe=recipe, inputs=inputs, facts=facts.to_json())
     sizes = ", ".join(f"{list(parts.values()).count(part)} {part}" for part in ("train", "val", "test"))
@@ -137,7 +138,7 @@ def _check(out: Path, length: int, overlap: int, share: configs.Split, unusable:
             )
 
 
-def _usable(found: Found, labels: dict[str, Affect] | None, mismatch: str) -> list[str]:
+def _usable(found: Found, labels: dict[str, Affect], mismatch: str) -> list[str]:
     """The clips that can be cut, by name; the others stop the command or are dropped with a warning."""
     from affcli.cli.featuresets import misfits
 
@@ -159,9 +160,23 @@ def _usable(found: Found, labels: dict[str, Affect] | None, mismatch: str) -> li
             expected="one clip whose features and labels fit",
             advice="check that features and labels are of the same videos",
         )
-    if idle := sorted(set(labels or ()) - set(found.clips)):
+    if idle := sorted(set(labels) - set(found.clips)):
         log.warning("labels without features, not used: %s", some(idle))
     return usable
+
+
+def _check_labelled(path: Path, clips: list[str], labels: dict[str, Affect]) -> None:
+    """Say which clips have no labels; raise InputError where that is all of them."""
+    without = [clip for clip in clips if clip not in labels]
+    if len(without) == len(clips):
+        raise InputError(
+            path,
+            f"has labels of {some(sorted(labels))}, and of no clip that has features",
+            expected=f"labels of clips such as {some(clips)}",
+            advice="check that features and labels are of the same videos",
+        )
+    if without:
+        log.warning("%s: has no labels of %s: test clips", path, some(without))
 
 
 def _listed(path: Path | None, known: list[str], mismatch: str) -> set[str] | None:
@@ -220,7 +235,7 @@ def _split(clips: list[str], val: set[str] | None, test: set[str] | None, share:
 
 
 def _clips(
-    out: Path, parts: dict[str, Part], features: dict[str, dict[str, FeatureFile]], labels: dict[str, Affect] | None
+    out: Path, parts: dict[str, Part], features: dict[str, dict[str, FeatureFile]], labels: dict[str, Affect]
 ) -> dict[str, Clip]:
     """What the table at `out` will say of each clip: its files by path from there."""
     from affcli import recipes, windows
@@ -239,7 +254,7 @@ def _clips(
             len(next(iter(features.values()))[clip].valid),
             part,
             {name: file(files[clip].path) for name, files in features.items()},
-            file(Path(labels[clip].source)) if labels else None,
+            file(Path(labels[clip].source)) if clip in labels else None,
         )
         for clip, part in parts.items()
     }

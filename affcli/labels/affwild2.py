@@ -20,8 +20,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from affcli.arrays import aside, explained
 from affcli.errors import InputError
+from affcli.files import replacing
 from affcli.labels.affect import DIMENSIONS, LOW, Affect
 
 HEADER = ("valence", "arousal")
@@ -74,10 +74,8 @@ def write_labels(path: Path, valence: NDArray[np.float64], arousal: NDArray[np.f
     lines = [",".join(HEADER)]
     for pair in zip(valence.tolist(), arousal.tolist(), strict=True):
         lines.append("-5,-5" if any(map(math.isnan, pair)) else ",".join(map(repr, pair)))
-    with explained(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        aside(path).write_text("\n".join(lines) + "\n", encoding="ascii")
-        aside(path).replace(path)
+    with replacing(path) as file:
+        file.write(("\n".join(lines) + "\n").encode("ascii"))
 
 
 def mark(affect: Affect) -> Affect:

@@ -16,8 +16,8 @@ import safetensors.torch
 import torch
 from torch import nn
 
-from affcli.arrays import aside, explained
 from affcli.errors import AffcliError, InputError, some
+from affcli.files import aside, explained, replacing
 from affcli.models import MODELS
 from affcli.training.data import Standardisation
 from affcli.training.description import (
@@ -28,7 +28,6 @@ from affcli.training.description import (
     damaged,
     describe,
     read_description,
-    replacing,
 )
 
 
@@ -62,7 +61,8 @@ def save(checkpoint: Checkpoint) -> Checkpoint:
             tensors[f"standardisation.{name}.{kind}"] = torch.from_numpy(values)
     content = safetensors.torch.save(tensors)
     description = dataclasses.replace(checkpoint.description, tensors=hashlib.sha256(content).hexdigest())
-    with replacing(checkpoint.path / TENSORS, content):
+    with replacing(checkpoint.path / TENSORS) as file:
+        file.write(content)
         # An old description must not stand beside new tensors, not even for a moment.
         (checkpoint.path / DESCRIPTION).unlink(missing_ok=True)
     describe(checkpoint.path, description)

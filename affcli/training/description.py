@@ -6,18 +6,17 @@ tensors beside it.  It is written last, so that a JSON that exists describes who
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from affcli.arrays import aside, explained
 from affcli.configs import Windows
 from affcli.errors import AffcliError, InputError, SchemaError
+from affcli.files import replacing
 from affcli.recipes import Recipe, digest, plain
 from affcli.windows import FeatureSet, feature_sets
 
@@ -48,28 +47,15 @@ class Description:
 def describe(run: Path, description: Description) -> None:
     """Write, or replace, the description alone."""
     text = json.dumps(description.to_json(), allow_nan=False, indent=1) + "\n"
-    with replacing(run / DESCRIPTION, text.encode()):
-        pass
+    with replacing(run / DESCRIPTION) as file:
+        file.write(text.encode())
 
 
 def save_metrics(run: Path, epochs: Iterable[Mapping[str, float]]) -> None:
     """Write RUN/metrics.jsonl: one JSON object per epoch."""
     lines = "".join(json.dumps(epoch, allow_nan=False) + "\n" for epoch in epochs)
-    with replacing(run / METRICS, lines.encode()):
-        pass
-
-
-@contextlib.contextmanager
-def replacing(path: Path, content: bytes) -> Iterator[None]:
-    """Write a file aside; when the body is through, rename it into place."""
-    with explained(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            aside(path).write_bytes(content)
-            yield
-            aside(path).replace(path)
-        finally:
-            aside(path).unlink(missing_ok=True)
+    with replacing(run / METRICS) as file:
+        file.write(lines.encode())
 
 
 def read_description(run: Path) -> Description:
@@ -88,7 +74,7 @@ def read_description(run: Path) -> Description:
     except (OSError, ValueError) as error:
         raise InputError(
             path if run.is_dir() else run,
-            f"cannot be read ({error})",
+            f"cannot be read ({getattr(error, 'strerror', None) or error})",
             expected="a directory that affcli train wrote",
             advice="check the path, or train again",
         ) from error
