@@ -187,7 +187,7 @@ def _aligned(pairs: list[tuple[Affect, Affect]], align: str | None) -> list[_Pai
         others = f" (and {len(unequal) - 1} other clip{'s' * (len(unequal) > 2)})" if len(unequal) > 1 else ""
         raise SchemaError(
             p.source or "predictions",
-            f"clip '{t.clip}' has {len(p)} frames{others}",
+            f"clip '{p.clip}' has {len(p)} frames{others}",
             expected=f"{len(t)} as in {t.source or 'the ground truth'}",
             advice="predict every decoded frame, or choose --align crop or --align pad",
         )

@@ -153,9 +153,8 @@ def test_bad_videos(
         (tmp_path / name).write_bytes(content)
     done = affcli(command, tmp_path / name, tmp_path / "out")
     assert done.returncode == 3
-    first, last = done.stderr.splitlines()
-    assert first.startswith(f"affcli: {tmp_path / name}: {message}")
-    assert last == "affcli: 1 clip: 1 failed"
+    (line,) = done.stderr.splitlines()
+    assert line.startswith(f"affcli: {tmp_path / name}: {message}")
     assert not list((tmp_path / "out").glob("*"))
 
 

@@ -99,7 +99,7 @@ def test_a_length_mismatch_ends_with_status_4(affcli: Command, files: tuple[Path
     write_csv(files[0], GUESS[:3], GUESS[:3])
     done = affcli("score", *files)
     assert (done.returncode, done.stdout) == (4, "")
-    assert done.stderr.startswith(f"affcli: {files[0]}: clip 'gt' has 3 frames, expected 4 as in {files[1]}; ")
+    assert done.stderr.startswith(f"affcli: {files[0]}: clip 'preds' has 3 frames, expected 4 as in {files[1]}; ")
     assert done.stderr.count("\n") == 1
 
 

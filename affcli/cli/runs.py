@@ -51,10 +51,11 @@ class Run:
 
     def close(self) -> None:
         """Print the totals; exit where anything failed."""
-        if not Verbosity.quiet:
+        alone = self.clips == 1 and self.failures  # its one line says it all
+        if not Verbosity.quiet and not alone:
             counts = {"made": self.made, "up to date": self.kept, "failed": len(self.failures)}
             said = ", ".join(f"{count} {word}" for word, count in counts.items() if count)
-            if self.failures and self.clips > 1:
+            if self.failures:
                 said += f" ({some(error.subject for error in self.failures)})"
             print(f"affcli: {self.clips} clip{'s' * (self.clips != 1)}: {said}", file=sys.stderr)
         self.leave()
