@@ -139,8 +139,10 @@ def _table_text(rest: dict[str, Any]) -> Iterator[str]:
     for column in columns:
         cells = " ".join(column[key].ljust(width) for key, width in wide.items())
         yield f"    {cells}  {column['doc']}"
-    yield "  facts:"
-    for name, value in rest.pop("facts").items():
+    facts = rest.pop("facts")
+    if facts:
+        yield "  facts:"
+    for name, value in facts.items():
         shown = list(_tree(name, value, 2))
         shown[0] += f"  ({meaning[name]})" if name in meaning else ""
         yield from shown

@@ -37,7 +37,7 @@ class Line:
             print(f"\r\x1b[K{text[:width]}", end="", file=sys.stderr, flush=True)
         elif time.monotonic() - self._last >= LOG_SECONDS:
             self._last = time.monotonic()
-            print(text, file=sys.stderr, flush=True)
+            print(f"affcli: {text}", file=sys.stderr, flush=True)
 
     def clear(self) -> None:
         """Take the line away, so that another text can follow."""
