@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 import math
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -161,15 +162,15 @@ def _matched(truth: list[Affect], prediction: list[Affect]) -> list[tuple[Affect
     lacking = [clip.clip for clip in wanted if clip.clip not in predicted]
     if len(lacking) == len(wanted):
         raise InputError(
-            "predictions",
-            f"have no clip in common with the ground truth (predicted: {some([*predicted]) or 'none'})",
+            _origin(prediction, "predictions"),
+            f"has no clip in common with the ground truth (predicted: {some([*predicted]) or 'none'})",
             expected=f"clips {some(lacking)}",
             advice="name the clips alike: by the column clip, or else by the file's name",
         )
     if lacking:
         raise InputError(
-            "predictions",
-            f"lack {len(lacking)} of {len(wanted)} clips: {some(lacking)}",
+            _origin(prediction, "predictions"),
+            f"lacks {len(lacking)} of {len(wanted)} clips: {some(lacking)}",
             expected="every annotated clip",
             advice="predict them, or leave them out of the ground truth; were the arguments swapped?",
         )
@@ -177,6 +178,12 @@ def _matched(truth: list[Affect], prediction: list[Affect]) -> list[tuple[Affect
     if extra:
         logger.warning("predicted clips that are not in the ground truth are left out: %s", some(sorted(extra)))
     return [(clip, predicted[clip.clip]) for clip in wanted]
+
+
+def _origin(clips: list[Affect], otherwise: str) -> str:
+    """Where clips were read from: their file, or the directory of all their files."""
+    sources = {clip.source for clip in clips if clip.source}
+    return os.path.commonpath(sources) if sources else otherwise
 
 
 def _aligned(pairs: list[tuple[Affect, Affect]], align: str | None) -> list[_Pair]:

@@ -144,7 +144,7 @@ def test_pad_takes_the_rest_as_not_predicted() -> None:
 
 def test_clips_without_prediction_are_named() -> None:
     truth = [clip(name, [0.1, 0.2]) for name in "abcdefgh"]
-    with pytest.raises(InputError, match=r"lack 7 of 8 clips: b, c, d, e, f and 2 more"):
+    with pytest.raises(InputError, match=r"lacks 7 of 8 clips: b, c, d, e, f and 2 more"):
         score(truth, [clip("a", [0.1, 0.2])])
     with pytest.raises(
         InputError, match=r"no clip in common .*\(predicted: x, y\), expected clips a, b, c, d, e and 3"

@@ -58,10 +58,10 @@ def predict(
     from affcli.cli.to_predict import clips_of
     from affcli.models.device import pick
     from affcli.training.checkpoint import load
-    from affcli.training.description import TENSORS
+    from affcli.training.description import DESCRIPTION, TENSORS
 
     _check(out)
-    checkpoint = load(run)
+    checkpoint = load(run.parent if run.name == DESCRIPTION else run)
     if not checkpoint.description.finished:
         log.warning("%s: its training was broken off; this is its best epoch until then", run)
     plan, clips = clips_of(sources, checkpoint.description, split)
