@@ -25,7 +25,7 @@ from affcli.metrics import METRICS, Moments
 MISSING = ("error", "hold", "interpolate", "zero")
 ALIGN = ("crop", "pad")
 
-logger = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -155,7 +155,7 @@ def _matched(truth: list[Affect], prediction: list[Affect]) -> list[tuple[Affect
     if len(truth) == len(prediction) == 1 and not (truth[0].named and prediction[0].named):
         # A lone CSV without a column clip is named after its file, which says little.
         if (truth[0].named or prediction[0].named) and truth[0].clip != prediction[0].clip:
-            logger.warning("clip '%s' is compared with clip '%s'", prediction[0].clip, truth[0].clip)
+            log.warning("clip '%s' is compared with clip '%s'", prediction[0].clip, truth[0].clip)
         return [(truth[0], prediction[0])]
     predicted = {clip.clip: clip for clip in prediction}
     wanted = [clip for clip in truth if clip.valid.any()]
@@ -176,7 +176,7 @@ def _matched(truth: list[Affect], prediction: list[Affect]) -> list[tuple[Affect
         )
     extra = predicted.keys() - {clip.clip for clip in truth}
     if extra:
-        logger.warning("predicted clips that are not in the ground truth are left out: %s", some(sorted(extra)))
+        log.warning("predicted clips that are not in the ground truth are left out: %s", some(sorted(extra)))
     return [(clip, predicted[clip.clip]) for clip in wanted]
 
 

@@ -61,7 +61,6 @@ def _table(path: Path) -> dict[str, Any]:
     table = tables.read(path, schema)
     described = table.header.to_json()
     if table.header.array is not None:
-        table.array()
         tables.verify_array(path, table.header)
         file = array_path(path)
         described["array"] = {"name": file.name, "bytes": file.stat().st_size, **table.header.array}

@@ -53,6 +53,8 @@ VIDEOS = typer.Argument(
     ..., metavar="VIDEOS", help="Video files, directories of them, or - for a list of paths on stdin."
 )
 OUT = typer.Argument(..., metavar="OUT", help="Directory for the results; made where it is missing.")
+ENCODER = typer.Option([], "--encoder", help="Use only the features of this encoder; repeatable.")
+DEVICE = typer.Option("auto", "--device", help="Where to compute; auto takes an accelerator where there is one.")
 FORCE = typer.Option(False, "--force", help="Make everything again, even what is up to date.")
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import typer
 
-from affcli.cli.options import FORCE
+from affcli.cli.options import DEVICE, FORCE
 from affcli.cli.progress import progress, say
 from affcli.cli.runs import Run
 from affcli.errors import AffcliError, InputError, SchemaError, UsageError
@@ -37,7 +37,6 @@ OUT = typer.Option(
 )
 SPLIT = typer.Option("all", "--split", help="Which clips of a windows table to predict.")
 BATCH = typer.Option(256, "--batch", min=1, help="Windows at a time; fewer need less memory.")
-DEVICE = typer.Option("auto", "--device", help="Where to compute; auto takes an accelerator where there is one.")
 
 
 def predict(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 import typer
 
 from affcli import configs
-from affcli.cli.options import FORCE, SEED, configure, setting
+from affcli.cli.options import DEVICE, ENCODER, FORCE, SEED, configure, setting
 from affcli.cli.progress import Line, say
 from affcli.errors import InputError, UsageError
 from affcli.models import MODELS, inputs_of
@@ -30,8 +30,6 @@ OUT = typer.Option(..., "--out", "-o", metavar="RUN", help="Directory for the ch
 MODEL = typer.Option(
     "gru-fusion", "--model", help=f"Network: {', '.join(MODELS)}.", autocompletion=lambda: list(MODELS)
 )
-ENCODER = typer.Option([], "--encoder", help="Use only the features of this encoder; repeatable.")
-DEVICE = typer.Option("auto", "--device", help="Where to compute; auto takes an accelerator where there is one.")
 
 
 def train(

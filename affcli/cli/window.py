@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 import typer
 
 from affcli import configs
-from affcli.cli.options import FORCE, SEED, configure, setting
+from affcli.cli.options import ENCODER, FORCE, SEED, configure, setting
 from affcli.cli.progress import say
 from affcli.errors import AffcliError, InputError, UsageError, some
 
@@ -37,7 +37,6 @@ VAL = typer.Option(
     "label files.",
 )
 TEST = typer.Option(None, "--test", help="The test clips: a file that lists them, or a directory of their label files.")
-ENCODER = typer.Option([], "--encoder", help="Use only the features of this encoder; repeatable.")
 MISMATCH = typer.Option(
     "error",
     "--mismatch",

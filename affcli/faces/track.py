@@ -1,7 +1,7 @@
 """Faces of neighbouring frames that are one face: tracks.
 
 A face continues the track it overlaps most (IoU tracking, as in M3T), all faces of a frame assigned at once.  A cut
-in the video ends tracks by itself, since faces then jump.
+in the video usually ends tracks by itself, since faces then jump.
 """
 
 from __future__ import annotations

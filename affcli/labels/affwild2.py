@@ -28,7 +28,7 @@ HEADER = ("valence", "arousal")
 NOT_ANNOTATED = -5.0  # as the files write it; anything below the scale means the same
 EXPRESSIONS = {"neutral", "anger", "disgust", "fear", "happiness", "sadness", "surprise", "other"}
 
-logger = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
 
 def refuse_other_tasks(subject: str, header: Sequence[str]) -> None:
@@ -91,7 +91,7 @@ def _known(affect: Affect, name: str, values: NDArray[np.float64]) -> NDArray[np
     below = values < LOW
     odd = np.flatnonzero(below & (values != NOT_ANNOTATED))
     if len(odd):
-        logger.warning(
+        log.warning(
             "%s: %s below -1 is taken as not annotated in %d of %d frames (first: clip '%s', frame %d, %s)",
             *(affect.source, name, len(odd), len(affect), affect.clip, odd[0], values[odd[0]]),
         )

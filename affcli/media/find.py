@@ -29,12 +29,8 @@ def sources(paths: Iterable[Path]) -> list[Source]:
 
     Raises InputError where a directory or the list holds no video, and where two files would become one clip.
     """
-    files: list[Path] = []
-    for path in paths:
-        if str(path) == "-":
-            files += _listed()
-        else:
-            files += _videos_below(path) if _is_directory(path) else [path]
+    named = [one for path in paths for one in (_listed() if str(path) == "-" else [path])]
+    files = [file for path in named for file in (_videos_below(path) if _is_directory(path) else [path])]
     found: dict[str, Source] = {}
     for file in files:
         one = Source(file.stem, file)
@@ -55,8 +51,7 @@ def _listed() -> list[Path]:
         raise InputError(
             "-", "lists no video", expected="a path on each line of stdin", advice="check what comes before the pipe"
         )
-    paths = [Path(line) for line in lines]
-    return [file for path in paths for file in (_videos_below(path) if _is_directory(path) else [path])]
+    return [Path(line) for line in lines]
 
 
 def _is_directory(path: Path) -> bool:
