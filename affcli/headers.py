@@ -30,10 +30,11 @@ class Header:
     inputs: list[dict[str, str]]
     facts: dict[str, Any]
     array: dict[str, Any] | None  # shape, dtype, sha256
+    version: int  # of the file; the schema is today's
 
     def to_json(self) -> dict[str, Any]:
         """The metadata as plain values, in the order people want to read it."""
-        described = {"schema": self.schema.name, "version": self.schema.version, "facts": self.facts}
+        described = {"schema": self.schema.name, "version": self.version, "facts": self.facts}
         if self.array is not None:
             described["array"] = self.array
         return described | {"inputs": self.inputs, "recipe": self.recipe}
@@ -77,7 +78,7 @@ def read_header(path: Path) -> Header:
         )
     if missing := [key for key, whole in _parts(content, schema).items() if not whole]:
         raise _damaged(path, f"no {' and no '.join(missing)}")
-    return Header(schema, content["recipe"], content["inputs"], content["facts"], content.get("array"))
+    return Header(schema, content["recipe"], content["inputs"], content["facts"], content.get("array"), version)
 
 
 def read_kind(path: Path, schema: Schema) -> Header:

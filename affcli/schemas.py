@@ -7,27 +7,38 @@ derived from what is said here.  A version goes up when an older reader would mi
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True)
 class Column:
-    """One column: Arrow type by name, unit ("" where it has none), meaning, and whether it may be null."""
+    """One column: Arrow type by name, unit ("" where it has none), meaning, and whether it may be null.
+
+    `since` is the version of the table that brought it; a table of an earlier version is read as if it held `before`
+    in every row.
+    """
 
     name: str
     type: str
     unit: str
     doc: str
     null: bool = False
+    since: int = 1
+    before: Any = None
 
 
 @dataclass(frozen=True)
 class Array:
-    """The .npy beside a table: shape in letters, dtype, and whether item i belongs to row i."""
+    """The .npy beside a table: shape in letters, dtype, and whether item i belongs to row i.
+
+    Where the column `ends` is not null, the array is one of bytes instead, and the column says where each row's end.
+    """
 
     shape: str
     dtype: str
     doc: str
     by_row: bool = True
+    ends: str = ""
 
 
 @dataclass(frozen=True)
@@ -65,38 +76,86 @@ def _key(time_null: bool = False) -> tuple[Column, ...]:
     )
 
 
+_BOX = tuple(
+    Column(name, "float32", "px", f"{doc} of the face box, upright picture", True)
+    for name, doc in (("x1", "left"), ("y1", "top"), ("x2", "right"), ("y2", "bottom"))
+)
+_LANDMARKS = tuple(
+    Column(f"{point}_{axis}", "float32", "px", f"{point.replace('_', ' ')}, {axis}", True)
+    for point in LANDMARKS
+    for axis in "xy"
+)
+_VIDEO_FACTS = (
+    ("width", "px, upright picture; null where only crops are known"),
+    ("height", "px, upright picture; null where only crops are known"),
+    ("rate", "frames per second as an exact fraction, null where the frame rate varies"),
+    ("decode_errors", "packets that could not be decoded"),
+    ("stated_frames", "frames that the container states; 0 where it does not"),
+    ("partial", "the video breaks off before its stated end"),
+)
+
 FACES = Schema(
     "faces",
-    1,
+    2,
     "One person's face in every decoded frame of a clip.",
     ("clip", "frame"),
     (
         *_key(),
         Column("valid", "bool", "", "the person's face is in this frame"),
-        *(
-            Column(name, "float32", "px", f"{doc} of the face box, upright picture", True)
-            for name, doc in (("x1", "left"), ("y1", "top"), ("x2", "right"), ("y2", "bottom"))
-        ),
-        *(
-            Column(f"{point}_{axis}", "float32", "px", f"{point.replace('_', ' ')}, {axis}", True)
-            for point in LANDMARKS
-            for axis in "xy"
-        ),
+        *_BOX,
+        *_LANDMARKS,
         Column("score", "float32", "", "detector's score, 0 to 1; null where interpolated", True),
+        Column(
+            "confidence",
+            "float32",
+            "",
+            "0 to 1: the score; between detections the lower of the two; half of it where ambiguous",
+            True,
+            since=2,
+        ),
         Column("track", "int32", "", "unbroken track the face belongs to", True),
-        Column("how", "string", "", "detected, interpolated or absent"),
+        Column("how", "string", "", "detected, interpolated, imported or absent"),
+        Column("ambiguous", "bool", "", "may be another person: two faces overlap here", since=2, before=False),
+        Column("corrupt", "bool", "", "the decoder marked this frame as damaged"),
+        Column("jpeg_end", "int64", "bytes", "where this frame's JPEG ends in the array; null in NPY", True, since=2),
+    ),
+    Array(
+        "n, s, s, 3",
+        "uint8",
+        "aligned crops, RGB, zeros where not valid; or their JPEG files, end to end",
+        ends="jpeg_end",
+    ),
+    (
+        *_VIDEO_FACTS,
+        ("faces", "rows with valid = true"),
+        ("person", "how the person was chosen: main, left, right, a person's number, or imported"),
+        ("format", "what the array holds: npy, pictures by row, or jpeg, bytes"),
+    ),
+)
+
+TRACKS = Schema(
+    "tracks",
+    1,
+    "Every face that was found in a video, so that another person can be chosen without looking for faces again.",
+    ("clip", "frame", "track"),
+    (
+        *_key(),
+        Column(
+            "track",
+            "int32",
+            "",
+            "unbroken track the face belongs to; null in the one row of a frame without faces",
+            True,
+        ),
+        Column("person", "int32", "", "tracks of one number are one person", True),
+        *_BOX,
+        *_LANDMARKS,
+        Column("score", "float32", "", "detector's score, 0 to 1", True),
+        Column("ambiguous", "bool", "", "may be another person: two faces overlap here"),
         Column("corrupt", "bool", "", "the decoder marked this frame as damaged"),
     ),
-    Array("n, s, s, 3", "uint8", "aligned crops, RGB; zeros where not valid"),
-    (
-        ("width", "px, upright picture"),
-        ("height", "px, upright picture"),
-        ("rate", "frames per second as an exact fraction, null where the frame rate varies"),
-        ("decode_errors", "packets that could not be decoded"),
-        ("stated_frames", "frames that the container states; 0 where it does not"),
-        ("partial", "the video breaks off before its stated end"),
-        ("faces", "rows with valid = true"),
-    ),
+    None,
+    (*_VIDEO_FACTS, ("frames", "decoded frames")),
 )
 
 AUDIO = Schema(
@@ -177,4 +236,4 @@ WINDOWS = Schema(
     ),
 )
 
-SCHEMAS = {schema.name: schema for schema in (FACES, AUDIO, FEATURES, AFFECT, WINDOWS)}
+SCHEMAS = {schema.name: schema for schema in (FACES, TRACKS, AUDIO, FEATURES, AFFECT, WINDOWS)}

@@ -107,7 +107,7 @@ class Writer:
         with explained(self.path):
             if self._array is not None:
                 described = self._array.close()
-        header = Header(self.schema, self.recipe, self.inputs, dict(facts), described)
+        header = Header(self.schema, self.recipe, self.inputs, dict(facts), described, self.schema.version)
         _check(self.path, self.schema, data, described)
         stamped = data.cast(fields).replace_schema_metadata(
             {METADATA_KEY: json.dumps(header.to_json(), allow_nan=False, separators=(",", ":"))}
@@ -158,7 +158,8 @@ def read(path: Path, schema: Schema) -> Table:
     its own rules, or does not state a fact that its kind states.
     """
     header = read_kind(path, schema)
-    if missing := [name for name in schema.required_facts if name not in header.facts]:
+    required = schema.required_facts if header.version == schema.version else ()
+    if missing := [name for name in required if name not in header.facts]:
         raise SchemaError(
             path,
             f"does not say its {' and '.join(missing)}",
@@ -169,6 +170,7 @@ def read(path: Path, schema: Schema) -> Table:
         data = pq.read_table(path)
     except (OSError, pa.ArrowException) as error:
         raise unreadable(path) from error
+    data = _completed(data, schema, header.version)
     _check(path, schema, data, header.array)
     return Table(path, header, data)
 
@@ -204,7 +206,8 @@ def keep(path: Path, schema: Schema, recipe: Recipe, inputs: list[dict[str, str]
             open_array(path, header.array)
     except (InputError, SchemaError):
         return False  # damaged or foreign: it will be made again
-    if (header.schema, header.recipe, header.inputs) != (schema, recipe, inputs) or header.facts.get(unless):
+    made = (header.schema, header.version, header.recipe, header.inputs)
+    if made != (schema, schema.version, recipe, inputs) or header.facts.get(unless):
         return False
     _discard_orphans(path)
     if header.array is not None:
@@ -242,8 +245,22 @@ def _check(path: Path, schema: Schema, data: pa.Table, array: dict[str, Any] | N
             times = rows.column("time_us")
             if times.null_count == 0 and (np.diff(times.to_numpy()) <= 0).any():
                 raise refuse(f"times of clip {clip} do not increase", "each frame later than the one before")
-    if array is not None and schema.array and schema.array.by_row and array["shape"][0] != data.num_rows:
-        raise refuse(f"{data.num_rows} rows beside an array of {array['shape'][0]} items", "one item per row")
+    if array is not None and schema.array and schema.array.by_row:
+        items, wanted_items = array["shape"][0], data.num_rows
+        if schema.array.ends and (ends := data.column(schema.array.ends).drop_null()):
+            wanted_items = ends[-1].as_py()
+        if items != wanted_items:
+            raise refuse(f"{data.num_rows} rows beside an array of {items} items", f"{wanted_items} items")
+
+
+def _completed(data: pa.Table, schema: Schema, version: int) -> pa.Table:
+    """A table of an earlier version with the columns that came later."""
+    for place, column in enumerate(schema.columns):
+        if column.since > version and column.name not in data.column_names:
+            field = arrow_schema(schema).field(column.name)
+            values = pa.array([column.before] * data.num_rows, type=field.type)
+            data = data.add_column(place, field, values)
+    return data
 
 
 def _arrow_column(values: ArrayLike, kind: pa.DataType) -> pa.Array:

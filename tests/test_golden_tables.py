@@ -11,12 +11,13 @@ from affcli import tables
 from affcli.cli.windowed import read_windows
 from affcli.labels.read import read_affect
 from affcli.recipes import outline
-from affcli.schemas import AFFECT, AUDIO, FACES, FEATURES, SCHEMAS, Schema
+from affcli.schemas import AFFECT, AUDIO, FACES, FEATURES, SCHEMAS, TRACKS, Schema
 
 GOLDEN = Path(__file__).with_name("golden")
 V1 = GOLDEN / "v1"
 FILES = {
     "faces": "clip_left.faces.parquet",
+    "tracks": "clip.tracks.parquet",
     "audio": "clip_left.audio.parquet",
     "features": "clip_left.toy.parquet",
     "affect": "clip_left.affect.parquet",
@@ -24,8 +25,8 @@ FILES = {
 }
 
 
-def read(schema: Schema) -> tables.Table:
-    path = V1 / FILES[schema.name]
+def read(schema: Schema, version: int = 1) -> tables.Table:
+    path = GOLDEN / f"v{version}" / FILES[schema.name]
     table = tables.read(path, schema)
     tables.verify_array(path, table.header)
     assert (table.data.num_rows, table.clip) == (4, "clip_left")
@@ -39,8 +40,31 @@ def test_every_version_of_every_table_has_a_file(schema: Schema) -> None:
         assert (GOLDEN / f"v{version}" / FILES[schema.name]).exists()
 
 
-def test_faces() -> None:
+def test_faces_of_version_1_lack_what_came_later() -> None:
     table = read(FACES)
+    assert table.header.version == 1
+    assert not table.column("ambiguous").any()
+    assert np.isnan(table.column("confidence")).all() and np.isnan(table.column("jpeg_end")).all()
+
+
+def test_faces_of_version_2() -> None:
+    table = read(FACES, 2)
+    assert table.column("confidence")[:3] == pytest.approx([0.9, 0.4, 0.8])
+    assert table.column("ambiguous").tolist() == [False, True, False, False]
+    assert (table.header.facts["person"], table.header.facts["format"]) == ("left", "npy")
+
+
+def test_tracks() -> None:
+    path = GOLDEN / "v1" / FILES["tracks"]
+    table = tables.read(path, TRACKS)
+    assert table.column("frame").tolist() == [0, 0, 1, 2]
+    assert table.column("person")[:3].tolist() == [0, 1, 0] and np.isnan(table.column("person")[3])
+    assert table.header.facts["frames"] == 3
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_faces(version: int) -> None:
+    table = read(FACES, version)
     assert table.column("valid").tolist() == [True, True, True, False]
     assert table.column("x1")[0] == 10 and np.isnan(table.column("x1")[3])
     assert table.column("nose_y")[2] == 2.5

@@ -79,6 +79,8 @@ def _extract(find_faces: Detector, config: configs.Faces, clip: str, video: Vide
             "stated_frames": video.stated_frames,
             "partial": video.partial,
             "faces": faces,
+            "person": "main",
+            "format": "npy",
         },
     )
     if not faces:

@@ -68,7 +68,6 @@ def _table(path: Path) -> dict[str, Any]:
         "path": str(path),
         "kind": "table",
         "schema": schema.name,
-        "version": schema.version,
         "doc": schema.doc,
         "rows": table.data.num_rows,
         "columns": [dataclasses.asdict(column) for column in schema.columns],

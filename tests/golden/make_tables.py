@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from affcli import configs, recipes, tables, windows
 from affcli.labels.affect import Affect
-from affcli.schemas import AFFECT, AUDIO, FACES, FEATURES, LANDMARKS, WINDOWS, Schema
+from affcli.schemas import AFFECT, AUDIO, FACES, FEATURES, LANDMARKS, TRACKS, WINDOWS, Schema
 
 HERE = Path(__file__).parent
 CLIP, N, RATE, SECOND = "clip_left", 4, "25", 16_000
@@ -49,6 +49,9 @@ def faces() -> None:
     points = {f"{p}_{axis}": known * (i + 0.5) for i, p in enumerate(LANDMARKS) for axis in "xy"}
     rest = {
         "score": np.array([0.9, 0.8, np.nan, np.nan]),
+        "confidence": np.array([0.9, 0.4, 0.8, np.nan]),
+        "ambiguous": np.array([False, True, False, False]),
+        "jpeg_end": np.full(N, np.nan),
         "track": np.array([0, 0, 0, None], dtype=object),
         "how": np.array(["detected", "detected", "interpolated", "absent"], dtype=object),
         "corrupt": np.array([False, False, True, False]),
@@ -56,7 +59,27 @@ def faces() -> None:
     facts = {"width": 320, "height": 240, "rate": RATE, "decode_errors": 1, "stated_frames": N, "partial": False}
     crops = np.arange(N * 8 * 8 * 3, dtype=np.uint8).reshape(N, 8, 8, 3)
     content = columns(**boxes, **points, **rest)
-    write(f"{CLIP}.faces", FACES, content, {**facts, "faces": 3}, FACE_RECIPE, crops)
+    write(f"{CLIP}.faces", FACES, content, {**facts, "faces": 3, "person": "left", "format": "npy"}, FACE_RECIPE, crops)
+
+
+def tracks() -> None:
+    seen = np.array([1.0, 1.0, 1.0, np.nan])  # two faces in the first frame, one in the next, none in the last
+    boxes = {name: seen * value for name, value in (("x1", 10), ("y1", 20), ("x2", 60), ("y2", 90))}
+    points = {f"{p}_{axis}": seen * (i + 0.5) for i, p in enumerate(LANDMARKS) for axis in "xy"}
+    content = {
+        "clip": np.full(4, "clip", dtype=object),
+        "frame": np.array([0, 0, 1, 2]),
+        "time_us": np.array([0, 0, 40_000, 80_000]),
+        "track": np.array([0, 1, 0, None], dtype=object),
+        "person": np.array([0, 1, 0, None], dtype=object),
+        **boxes,
+        **points,
+        "score": np.array([0.9, 0.8, 0.7, np.nan]),
+        "ambiguous": np.array([True, True, False, False]),
+        "corrupt": np.array([False, False, True, False]),
+    }
+    facts = {"width": 320, "height": 240, "rate": RATE, "decode_errors": 1, "stated_frames": N, "partial": False}
+    write("clip.tracks", TRACKS, content, {**facts, "frames": 3}, FACE_RECIPE)
 
 
 def audio() -> None:
@@ -91,6 +114,7 @@ def index(vectors: Path, labels: Path) -> None:
 
 def main() -> None:
     faces()
+    tracks()
     audio()
     index(features(), affect())
 
