@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import tempfile
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -68,6 +69,34 @@ class ArrayFile:
             with contextlib.suppress(OSError):
                 self._file.close()
             self.path.unlink(missing_ok=True)
+
+
+class Spool:
+    """Items of one shape put aside on disk, in a file without a name: it is gone with the process."""
+
+    def __init__(self, directory: Path) -> None:
+        self._file = tempfile.TemporaryFile(dir=directory)  # noqa: SIM115, closed by `close`
+        self._count = 0
+        self._shape: tuple[int, ...] = ()
+        self._dtype = np.dtype(np.uint8)
+
+    def append(self, item: NDArray[Any]) -> int:
+        """Put an item aside; return its place."""
+        self._shape, self._dtype = item.shape, item.dtype
+        self._file.write(np.ascontiguousarray(item).data)
+        self._count += 1
+        return self._count - 1
+
+    def __getitem__(self, place: int) -> NDArray[Any]:
+        """The item at a place."""
+        size = int(np.prod(self._shape)) * self._dtype.itemsize
+        if self._file.tell() != place * size:
+            self._file.seek(place * size)
+        return np.frombuffer(self._file.read(size), self._dtype).reshape(self._shape)
+
+    def close(self) -> None:
+        with contextlib.suppress(OSError):  # a full disk fails once more when the rest is flushed
+            self._file.close()
 
 
 def open_array(path: Path, described: dict[str, Any] | None) -> NDArray[Any]:

@@ -14,10 +14,12 @@ from affcli.errors import InputError
 
 
 def table_path(directory: Path, clip: str, kind: str) -> Path:
-    """`directory/<clip>.<kind>.parquet`.
+    """`directory/<clip>.<kind>.parquet`.  Raises InputError as `file_name` does."""
+    return directory / f"{file_name(clip)}.{kind}.parquet"
 
-    Raises InputError where the clip's name cannot safely be a file name.
-    """
+
+def file_name(clip: str) -> str:
+    """The clip's name, which may come from any file.  Raises InputError where it cannot safely be a file name."""
     safe = all(character.isalnum() or character in " ._-+=,()[]@~'!&" for character in clip)
     if not safe or not clip or clip[0] in ".-~ " or len(clip.encode()) > 200:
         raise InputError(
@@ -26,7 +28,7 @@ def table_path(directory: Path, clip: str, kind: str) -> Path:
             expected="letters, digits, blanks and ._-+=,()[]@~'!& (but no . - ~ or blank first), 200 bytes at most",
             advice="rename the file",
         )
-    return directory / f"{clip}.{kind}.parquet"
+    return clip
 
 
 def clip_runs(names: NDArray[Any]) -> Iterator[tuple[str, int, int]]:

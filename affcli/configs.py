@@ -22,23 +22,38 @@ def field(config: type, name: str) -> dataclasses.Field[Any]:
 
 
 @dataclass(frozen=True)
-class Faces:
-    """From video frames to the aligned crops of one person."""
+class Tracks:
+    """From video frames to the tracks of all faces."""
 
-    detector: str = setting("centerface", "face detector")
-    det_size: int = setting(320, "longer side of the picture that is searched", unit="px")
+    detector: str = setting("centerface", "face detector: a name of `affcli models list`, or FAMILY:FILE.onnx")
+    det_size: int = setting(320, "longer side of the picture in a search for faces", unit="px")
     det_retry: int = setting(640, "longer side of a second search where the first finds nobody; 0 for none", unit="px")
     det_threshold: float = setting(0.5, "lowest detector score of a face, 0 to 1", source="CenterFace paper")
     min_face: int = setting(24, "narrowest face box to keep", unit="px")
+    every: int = setting(2, "most frames from one look at a face to the next; 1 looks at every frame", unit="frames")
+    roi: str = setting("on", "on looks for a known face in its own region; off searches whole pictures only")
+    roi_size: int = setting(192, "side of the region as the detector sees it", unit="px")
+    roi_scale: float = setting(1.7, "side of the region, in longer sides of the face box")
+    search_every: float = setting(1.0, "time between searches for new faces while there is a face", unit="s")
+    idle_every: int = setting(5, "frames between searches while there is no face", unit="frames")
+    max_faces: int = setting(8, "most faces that are followed at a time, the widest first")
     track_iou: float = setting(0.3, "least overlap of a face with its track, 0 to 1", source="M3T")
     track_gap: float = setting(0.5, "longest time a track survives without a detection", unit="s")
     min_track: int = setting(3, "fewest detections of a track that is not taken for a mistake", unit="frames")
     rejoin: float = setting(
-        1.5, "how far (in face widths) and how many times larger or smaller the person may come back after a gap"
+        1.5, "how far (in face widths) and how many times larger or smaller a person may come back after a gap"
     )
+
+
+@dataclass(frozen=True)
+class Faces:
+    """From the tracks of a person to aligned crops."""
+
     interpolate_gap: float = setting(0.2, "longest hole in a track that is filled linearly", unit="s")
-    smooth: float = setting(1.5, "Gaussian smoothing of the landmarks over time; 0 for none", unit="frames")
+    smooth: str = setting("1.5", "Gaussian smoothing of the landmarks over time, in frames; 0 for none; m3t for M3T's")
     template: str = setting("arcface-112", "where the five landmarks go in the crop", source="ArcFace")
+    size: int = setting(0, "side of the crop; 0 for the template's own", unit="px")
+    format: str = setting("npy", "crops as npy, pixels to be mapped into memory, or jpeg, a sixth of the space")
 
 
 @dataclass(frozen=True)

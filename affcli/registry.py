@@ -27,7 +27,7 @@ class Entry:
         return getattr(importlib.import_module(module), attribute)
 
 
-E_ = TypeVar("E_", bound=Entry)
+E_ = TypeVar("E_")
 
 
 class Registry(Generic[E_]):

@@ -128,7 +128,10 @@ FACES = Schema(
     (
         *_VIDEO_FACTS,
         ("faces", "rows with valid = true"),
-        ("person", "how the person was chosen: main, left, right, a person's number, or imported"),
+        (
+            "person",
+            "main, rest (main but for the right one), left, right, a track's number, or imported",
+        ),
         ("format", "what the array holds: npy, pictures by row, or jpeg, bytes"),
     ),
 )

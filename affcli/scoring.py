@@ -7,7 +7,6 @@ valence and arousal are both annotated.
 
 from __future__ import annotations
 
-import dataclasses
 import logging
 import math
 import os
@@ -201,17 +200,8 @@ def _aligned(pairs: list[tuple[Affect, Affect]], align: str | None) -> list[_Pai
     aligned = []
     for t, p in pairs:
         length = min(len(t), len(p)) if align == "crop" else len(t)
-        aligned.append(_Pair(_resized(t, length), _resized(p, length), int(np.count_nonzero(t.valid))))
+        aligned.append(_Pair(t.resized(length), p.resized(length), int(np.count_nonzero(t.valid))))
     return aligned
-
-
-def _resized(affect: Affect, length: int) -> Affect:
-    """`affect` cut to `length` frames, or filled up to it with NaN."""
-    if len(affect) == length:
-        return affect
-    fill = np.full(max(0, length - len(affect)), np.nan)
-    valence, arousal = (np.append(values[:length], fill) for values in (affect.valence, affect.arousal))
-    return dataclasses.replace(affect, valence=valence, arousal=arousal, time_us=None)
 
 
 def _require_predictions(pairs: list[_Pair]) -> None:

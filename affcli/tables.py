@@ -192,11 +192,19 @@ def verify_array(path: Path, header: Header) -> None:
         )
 
 
-def keep(path: Path, schema: Schema, recipe: Recipe, inputs: list[dict[str, str]], unless: str = "") -> bool:
+def keep(
+    path: Path,
+    schema: Schema,
+    recipe: Recipe,
+    inputs: list[dict[str, str]],
+    unless: str = "",
+    facts: Mapping[str, Any] | None = None,
+) -> bool:
     """Whether a whole table made the same way from the same inputs stands at `path` already.
 
     If so it and its array are touched, so that Make does not ask for them again, and what a killed run left beside
-    them is removed.  `unless` names a fact of the table that, where it is true, forbids keeping it.
+    them is removed.  `unless` names a fact of the table that, where it is true, forbids keeping it; `facts` are some
+    that it must state.
     """
     if not path.exists():
         return False
@@ -208,6 +216,8 @@ def keep(path: Path, schema: Schema, recipe: Recipe, inputs: list[dict[str, str]
         return False  # damaged or foreign: it will be made again
     made = (header.schema, header.version, header.recipe, header.inputs)
     if made != (schema, schema.version, recipe, inputs) or header.facts.get(unless):
+        return False
+    if any(header.facts.get(name) != value for name, value in (facts or {}).items()):
         return False
     _discard_orphans(path)
     if header.array is not None:

@@ -95,12 +95,18 @@ class File:
 
 @dataclass(frozen=True)
 class Clip:
-    """One clip of a windows table."""
+    """One clip of a windows table.
+
+    Its windows lie within the first `frames` frames, where features and labels may have more, and labels fewer: what
+    they lack is not annotated.  Tables made before these two counts were noted do not tell them.
+    """
 
     frames: int
     split: Part
     features: dict[str, File]  # by encoder
     labels: File | None
+    feature_rows: int | None = None
+    label_rows: int | None = None
 
 
 @dataclass(frozen=True)
@@ -129,6 +135,8 @@ class Facts:
                     clip["split"],
                     {encoder: File(**file) for encoder, file in clip["features"].items()},
                     File(**clip["labels"]) if clip["labels"] else None,
+                    clip.get("feature_rows"),
+                    clip.get("label_rows"),
                 )
                 for name, clip in content["clips"].items()
             },

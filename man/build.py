@@ -81,6 +81,10 @@ def metavar(parameter: Any, context: Any) -> str:
     return shown if "|" in shown else shown.upper()
 
 
+def argument_lines(argument: Any, context: Any) -> list[str]:
+    return [".TP", f"\\fI{roff(metavar(argument, context))}\\fR", roff(argument.help or "")]
+
+
 def option_lines(option: Any, context: Any) -> list[str]:
     """One option: names, metavar, help, default."""
     names = ", ".join(f"\\fB{roff(name)}\\fR" for name in sorted([*option.opts, *option.secondary_opts], key=len))
@@ -92,26 +96,51 @@ def option_lines(option: Any, context: Any) -> list[str]:
     return [".TP", f"{names}{value}", f"{roff(option.help or '')}{required}{default}"]
 
 
-def command_page(name: str, command: Any, context: Any) -> str:
+def synopsis(name: str, command: Any, context: Any) -> list[str]:
     wanted = " ".join(f"\\fI{roff(metavar(p, context))}\\fR" for p in arguments(command))
+    return [f".B affcli {roff(name)}", f"[\\fIOPTIONS\\fR] {wanted}".rstrip()]
+
+
+def command_page(name: str, command: Any, context: Any) -> str:
     lines = [
         *heading(f"affcli-{name}", 1),
         ".SH NAME",
         f"affcli\\-{roff(name)} \\- {roff(summary(command))}",
         ".SH SYNOPSIS",
-        f".B affcli {roff(name)}",
-        f"[\\fIOPTIONS\\fR] {wanted}",
+        *synopsis(name, command, context),
         ".SH DESCRIPTION",
         *paragraphs(command.help),
     ]
     if arguments(command):
         lines.append(".SH ARGUMENTS")
         for argument in arguments(command):
-            lines += [".TP", f"\\fI{roff(metavar(argument, context))}\\fR", roff(argument.help or "")]
+            lines += argument_lines(argument, context)
     lines.append(".SH OPTIONS")
     for option in options(command):
         lines += option_lines(option, context)
     lines += [*exit_status(), ".SH SEE ALSO", ".BR affcli (1),", ".BR affcli\\-tables (5)"]
+    return "\n".join(lines) + "\n"
+
+
+def group_page(name: str, group: Any, context: Any) -> str:
+    """One page for a command that has commands of its own."""
+    commands = {f"{name} {inner}": command for inner, command in group.commands.items()}
+    lines = [
+        *heading(f"affcli-{name}", 1),
+        ".SH NAME",
+        f"affcli\\-{roff(name)} \\- {roff(summary(group))}",
+        ".SH SYNOPSIS",
+    ]
+    for number, (whole, command) in enumerate(commands.items()):
+        lines += [".br"] * (number > 0) + synopsis(whole, command, context)
+    lines += [".SH DESCRIPTION", *paragraphs(group.help)]
+    for whole, command in commands.items():
+        lines += [f".SH {roff(whole.upper())}", *paragraphs(command.help)]
+        for argument in arguments(command):
+            lines += argument_lines(argument, context)
+        for option in options(command):
+            lines += option_lines(option, context)
+    lines += [*exit_status(), ".SH SEE ALSO", ".BR affcli (1),", ".BR affcli\\-extract\\-faces (1)"]
     return "\n".join(lines) + "\n"
 
 
@@ -178,7 +207,8 @@ def pages() -> dict[str, str]:
     written = {"man1/affcli.1": main_page(group), "man5/affcli-tables.5": tables_page()}
     context = typer.Context(group)
     for name, command in group.commands.items():
-        written[f"man1/affcli-{name}.1"] = command_page(name, command, context)
+        page = group_page if hasattr(command, "commands") else command_page
+        written[f"man1/affcli-{name}.1"] = page(name, command, context)
     return written
 
 

@@ -85,3 +85,46 @@ def write_labels() -> Callable[..., Path]:
         return path
 
     return write
+
+
+@pytest.fixture
+def write_faces() -> Callable[..., Path]:
+    """Write the faces of a clip: `write_faces(folder, "c1", crops, valid)`, (n, s, s, 3); as JPEG with `jpeg=True`."""
+    from affcli import recipes, tables
+    from affcli.faces.crops import encode_jpeg
+    from affcli.schemas import FACES
+
+    def write(
+        folder: Path, clip: str, crops: NDArray[np.uint8], valid: NDArray[np.bool_], *, jpeg: bool = False
+    ) -> Path:
+        n = len(crops)
+        path = folder / f"{clip}.faces.parquet"
+        columns = {column.name: np.full(n, np.nan) for column in FACES.columns if column.null} | {
+            "clip": np.full(n, clip, dtype=object),
+            "frame": np.arange(n, dtype=np.int32),
+            "time_us": np.arange(n, dtype=np.int64) * 40_000,
+            "valid": valid,
+            "how": np.where(valid, "detected", "absent").astype(object),
+            "ambiguous": np.zeros(n, np.bool_),
+            "corrupt": np.zeros(n, np.bool_),
+        }
+        array = np.where(valid[:, None, None, None], crops, 0).astype(np.uint8)
+        if jpeg:
+            files = [
+                encode_jpeg(crop) if here else np.zeros(0, np.uint8) for crop, here in zip(crops, valid, strict=True)
+            ]
+            array, columns["jpeg_end"] = np.concatenate(files), np.cumsum([len(file) for file in files])
+        facts = dict.fromkeys(name for name, _ in FACES.facts) | {"format": "jpeg" if jpeg else "npy"}
+        recipe = recipes.recipe("extract-faces", {"template": "arcface-112", "size": 0})
+        tables.write(path, FACES, columns, recipe=recipe, inputs=[], facts=facts, array=array)
+        return path
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def real_crops() -> NDArray[np.uint8]:
+    """Twelve pictures (12, 112, 112, 3) of a face that moves, cut from the photograph of scikit-image."""
+    from skimage.data import astronaut
+
+    return np.stack([astronaut()[40 + i : 152 + i, 160 + 2 * i : 272 + 2 * i] for i in range(12)])

@@ -78,7 +78,7 @@ def test_closed_standard_output_is_no_crash(labels: Path) -> None:
     ("words", "message"),
     [
         ("train w.parquet -o run --lr inf", "--lr inf: is no finite number, expected a number such as 0.0001"),
-        ("extract-faces a.mp4 out --smooth inf", "--smooth inf: is no finite number, expected a number such as 1.5"),
+        ("extract-faces a.mp4 out --smooth inf", "--smooth inf: is no smoothing, expected frames from 0"),
         ("extract-faces a.mp4 out --track-gap inf", "--track-gap inf: is no finite number"),
     ],
 )

@@ -119,7 +119,11 @@ def test_one_bad_clip_does_not_stop_the_others(affcli: Command, videos: Path, tm
     lines = done.stderr.splitlines()
     assert lines[0].startswith(f"affcli: {tmp_path}/broken.mp4: cannot be opened as video or audio")
     assert lines[-1] == f"affcli: 2 clips: 1 made, 1 failed ({tmp_path}/broken.mp4)"
-    assert {path.name for path in (tmp_path / "out").iterdir()} == {"mute.faces.parquet", "mute.faces.npy"}
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {
+        "mute.faces.parquet",
+        "mute.faces.npy",
+        "mute.tracks.parquet",
+    }
 
 
 def test_a_clip_kept_in_part_is_refused_again_without_the_flag(affcli: Command, tmp_path: Path) -> None:
@@ -201,7 +205,7 @@ def test_a_full_disk_leaves_nothing(affcli: Command, videos: Path, tmp_path: Pat
     done = affcli("extract-faces", videos, tmp_path / "out", preexec_fn=limit)
     assert done.returncode == 3
     assert done.stderr.count("\n") == 1
-    assert "gap.faces.parquet: cannot be written (File too large)" in done.stderr
+    assert ".tracks.parquet: cannot be written (File too large)" in done.stderr
     assert list((tmp_path / "out").iterdir()) == []
 
 
@@ -214,8 +218,9 @@ def test_an_interruption_in_mid_clip_leaves_nothing(tmp_path: Path, number: sign
         stderr=subprocess.PIPE, text=True, env={**os.environ, "NO_COLOR": "1"},
     )  # fmt: skip
     deadline = time.monotonic() + 60
-    while not list(out.glob(".*.tmp")) and time.monotonic() < deadline:
-        time.sleep(0.01)  # until crops are being written
+    while not out.exists() and time.monotonic() < deadline:
+        time.sleep(0.01)  # until crops are being put aside
+    time.sleep(0.3)
     process.send_signal(number)
     _, errors = process.communicate(timeout=30)
     assert process.returncode == status, errors

@@ -420,3 +420,87 @@ def test_the_header_is_plain_json(data: Path) -> None:
     run(data / "features", "-o", data / "w.parquet")
     text = json.dumps(tables.read_header(data / "w.parquet").to_json())
     assert str(data) not in text  # a directory of this machine is nobody's business
+
+
+def labels_of(data: Path, write_labels: Write, rows: dict[str, int]) -> Path:
+    """Label tables of the given lengths, the last row of each not annotated."""
+    for clip, n in rows.items():
+        affect = np.full((n, 2), 0.5)
+        affect[-1] = np.nan
+        write_labels(data / "odd", clip, affect)
+    return data / "odd"
+
+
+ODD = {"a": 21, "b": 20, "c": 22, "d": 23, "e": 24}  # the features of a and b have 20 and 21 frames
+
+
+@pytest.mark.parametrize(
+    ("mode", "frames", "labelled", "done"),
+    [
+        # Windows of b: frames 0 to 14 and, up to its last frame, 5 to 19 or 6 to 20.
+        ("crop", 20, [15, 14], "the last frame left out"),
+        ("pad", 21, [15, 13], "the last frame taken as not annotated"),
+    ],
+)
+def test_labels_off_by_one_are_cropped_or_padded(
+    data: Path, write_labels: Write, mode: str, frames: int, labelled: list[int], done: str
+) -> None:
+    out = data / "w.parquet"
+    options = [data / "features", "--labels", labels_of(data, write_labels, ODD), "-o", out]
+    said = run(*options, "--mismatch", mode).splitlines()
+    assert said[:2] == [
+        "affcli: clip a: 21 label rows for 20 frames: the last label row left out",
+        f"affcli: clip b: 20 label rows for 21 frames: {done}",
+    ]
+    assert len(said) == 3 and "10 windows of 5 clips" in said[2]
+    table = tables.read(out, WINDOWS)
+    config = table.header.recipe["config"]
+    assert (config["mismatch"], config["tolerance"]) == (mode, 1)
+    facts = Facts.from_json(table.header.facts)
+    counts = {name: (one.frames, one.feature_rows, one.label_rows) for name, one in facts.clips.items()}
+    assert counts == {"a": (20, 20, 21), "b": (frames, 21, 20), "c": (22, 22, 22), "d": (23, 23, 23), "e": (24, 24, 24)}
+    of_b = table.column("clip") == "b"
+    assert table.column("start")[of_b].tolist() == [0, frames - 15]
+    assert table.column("with_labels")[of_b].tolist() == labelled
+    assert table.column("with_labels")[table.column("clip") == "a"].tolist() == [15, 15]
+    assert run(*options, "--mismatch", mode).endswith("up to date\n")
+    other = "pad" if mode == "crop" else "crop"
+    assert "up to date" not in run(*options, "--mismatch", other)
+
+
+@pytest.mark.parametrize("mode", ["crop", "pad"])
+def test_labels_off_by_more_than_the_tolerance(data: Path, write_labels: Write, mode: str) -> None:
+    labels = labels_of(data, write_labels, {**ODD, "d": 20})
+    options = [data / "features", "--labels", labels, "-o", data / "w.parquet", "--mismatch", mode]
+    with pytest.raises(SchemaError) as caught:
+        run(*options)
+    assert str(caught.value) == (
+        f"{labels}/d.affect.parquet: 20 frames of clip 'd', expected 23 as in {data}/features/d.hog.parquet, or up to "
+        "1 more or fewer (--tolerance 1); check that they are of the same video, allow for it with --mismatch crop or "
+        "pad and --tolerance, or pass --mismatch drop to go on without such clips"
+    )
+    assert not (data / "w.parquet").exists()
+    said = run(*options, "--tolerance", 3)
+    done = "left out" if mode == "crop" else "taken as not annotated"
+    assert f"clip d: 20 label rows for 23 frames: the last 3 frames {done}" in said
+    with pytest.raises(
+        SchemaError, match=r"21 frames of clip 'a' .*, expected 20 as in [^,]*; .* or pass --mismatch drop"
+    ):
+        run(*options, "--tolerance", 0)
+
+
+@pytest.mark.parametrize("mode", ["crop", "pad"])
+def test_crop_and_pad_are_for_labels_alone(data: Path, write_features: Write, mode: str) -> None:
+    write_features(data / "features", "c", np.zeros((21, 2)), "mel", "audio")
+    options = [data / "features", "--labels", data / "labels", "-o", data / "w.parquet", "--mismatch", mode]
+    with pytest.raises(SchemaError, match=r"c\.mel\.parquet: 21 frames of clip 'c', expected 22"):
+        run(*options)
+
+
+def test_labels_that_fit_need_no_word_and_equal_windows(data: Path) -> None:
+    options = [data / "features", "--labels", data / "labels"]
+    run(*options, "-o", data / "error.parquet")
+    said = run(*options, "-o", data / "pad.parquet", "--mismatch", "pad")
+    assert said.count("\n") == 1
+    error, pad = (tables.read(data / f"{name}.parquet", WINDOWS) for name in ("error", "pad"))
+    assert error.data.equals(pad.data) and error.header.facts == pad.header.facts

@@ -23,10 +23,11 @@ LONGEST_FILE = 300
 
 # Which rooms may import a big library; the ground floor has numpy and pyarrow.
 BIG = {
-    "cv2": {"faces", "features", "synthetic"},
+    "cv2": {"faces", "features", "media", "synthetic"},
     "av": {"media"},
     "onnx": {"faces"},
     "onnxruntime": {"faces"},
+    "insightface": {"faces", "features"},
     "skimage": {"features"},
     "soxr": {"media"},
     "torch": {"models", "training", "prediction"},
@@ -85,6 +86,22 @@ def test_big_libraries_stay_in_their_rooms(path: Path) -> None:
     roots = {name.split(".")[0] for name in imports(path)}
     wrong = {library for library, rooms in BIG.items() if library in roots and room(path) not in rooms}
     assert not wrong
+
+
+def test_one_file_speaks_to_the_network() -> None:
+    network = {
+        "socket",
+        "ssl",
+        "ftplib",
+        "http.client",
+        "http.server",
+        "urllib.request",
+        "urllib3",
+        "requests",
+        "httpx",
+    }
+    speaks = [str(path.relative_to(PACKAGE)) for path in MODULES if imports(path) & network]
+    assert speaks == ["cli/fetch.py"]
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(PACKAGE)))
@@ -173,11 +190,11 @@ def test_every_line_of_the_readme_tree_exists() -> None:
 
 
 def test_readme_documents_every_command_and_encoder() -> None:
-    from affcli.cli import COMMANDS
+    from affcli.cli import COMMANDS, GROUPS
     from affcli.features import ENCODERS
 
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert set(re.findall(r"^\| `affcli ([\w-]+)", readme, re.MULTILINE)) == set(COMMANDS)
+    assert set(re.findall(r"^\| `affcli ([\w-]+)", readme, re.MULTILINE)) == {*COMMANDS, *GROUPS}
     for name in ENCODERS:
         assert f"`{name}`" in readme
 

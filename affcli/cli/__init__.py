@@ -17,11 +17,16 @@ from affcli import __version__
 from affcli.cli import (
     demo,
     embed,
+    export_crops,
     extract_audio,
     extract_faces,
+    import_crops,
     import_labels,
+    import_openface,
     info,
+    models,
     predict,
+    probe,
     score,
     train,
     window,
@@ -31,9 +36,13 @@ from affcli.errors import AffcliError, OutputError, UsageError
 
 COMMANDS: dict[str, Callable[..., None]] = {
     "demo": demo.demo,
+    "probe": probe.probe,
     "extract-faces": extract_faces.extract_faces,
     "extract-audio": extract_audio.extract_audio,
     "embed": embed.embed,
+    "export-crops": export_crops.export_crops,
+    "import-crops": import_crops.import_crops,
+    "import-openface": import_openface.import_openface,
     "import-labels": import_labels.import_labels,
     "window": window.window,
     "train": train.train,
@@ -41,6 +50,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "score": score.score,
     "info": info.info,
 }
+GROUPS: dict[str, typer.Typer] = {"models": models.app}  # commands that have commands of their own
 
 app = typer.Typer(
     name="affcli",
@@ -51,6 +61,8 @@ app = typer.Typer(
 )
 for name, function in COMMANDS.items():
     app.command(name)(command(function))
+for name, group in GROUPS.items():
+    app.add_typer(group, name=name)
 
 
 def _show_version(wanted: bool) -> None:
@@ -125,7 +137,10 @@ def main() -> None:
         # Typer keeps its own copy of Click: a wrong command line is known by what the exception can do.
         if not hasattr(error, "format_message"):
             raise
-        errors.append(_usage_error(error))
+        if error.format_message():
+            errors.append(_usage_error(error))
+        else:  # no command at all: the help that was shown says what is missing
+            status = UsageError.status
     try:
         for stream in filter(None, (sys.stdout, sys.stderr)):
             stream.flush()

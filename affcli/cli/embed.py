@@ -68,15 +68,17 @@ def _embed(table: Table, encoder: str, entry: EncoderEntry, encode: Any, writer:
 
     from affcli.features.encode import encode_faces
 
-    array, valid, facts = table.array(), table.column("valid"), table.header.facts
+    valid, facts = table.column("valid"), table.header.facts
     if entry.modality == "face":
-        batches = encode_faces(encode, array, valid)
+        from affcli.faces.crops import open_crops
+
+        batches = encode_faces(encode, open_crops(table), valid)
     else:
         from affcli.features.acoustic import TimedSound
 
         rate = Fraction(facts["rate"]) if facts["rate"] else None
         times = table.column("time_us")
-        batches = iter([encode(TimedSound(array, facts["sample_rate"], facts["start_us"], times, rate, valid))])
+        batches = iter([encode(TimedSound(table.array(), facts["sample_rate"], facts["start_us"], times, rate, valid))])
     for batch in batches:
         writer.append(batch)
         width = batch.shape[1]

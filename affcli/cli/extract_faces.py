@@ -3,85 +3,80 @@
 from __future__ import annotations
 
 import functools
-import itertools
-import logging
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Literal
+
+import typer
 
 from affcli import configs
-from affcli.cli.extraction import KEEP_PARTIAL, extract_clips
+from affcli.cli.extraction import KEEP_PARTIAL, LABELS, WORKERS, jobs_of, work_through
 from affcli.cli.options import FORCE, OUT, VIDEOS, configure, setting
-from affcli.cli.progress import progress
+from affcli.cli.runs import Run
+from affcli.errors import UsageError
 
-if TYPE_CHECKING:
-    from affcli.faces.detections import Detector
-    from affcli.media.video import Video
-    from affcli.tables import Writer
-
-log = logging.getLogger(__name__)
-
-_CROPS_AT_ONCE = 64
+SUBJECT = typer.Option(
+    "main", "--subject", metavar="WHO", help="Whose face: main, left, right, all, or the number of a track."
+)
+FROM_TRACKS = typer.Option(
+    False, "--from-tracks", help="Take the faces from OUT/<video>.tracks.parquet, however it was made."
+)
 
 
 def extract_faces(
     videos: list[Path] = VIDEOS,
     out: Path = OUT,
-    detector: str = setting(configs.Faces, "detector"),
-    det_size: int = setting(configs.Faces, "det_size", min=32),
-    det_retry: int = setting(configs.Faces, "det_retry", min=0),
-    det_threshold: float = setting(configs.Faces, "det_threshold", min=0, max=1),
-    min_face: int = setting(configs.Faces, "min_face", min=1),
-    track_iou: float = setting(configs.Faces, "track_iou", min=0, max=1),
-    track_gap: float = setting(configs.Faces, "track_gap", min=0),
-    min_track: int = setting(configs.Faces, "min_track", min=1),
-    rejoin: float = setting(configs.Faces, "rejoin", min=0),
+    subject: str = SUBJECT,
+    labels: Path | None = LABELS,
+    detector: str = setting(configs.Tracks, "detector"),
+    det_size: int = setting(configs.Tracks, "det_size", min=32, max=8192),
+    det_retry: int = setting(configs.Tracks, "det_retry", min=0, max=8192),
+    det_threshold: float = setting(configs.Tracks, "det_threshold", min=0, max=1),
+    min_face: int = setting(configs.Tracks, "min_face", min=1),
+    every: int = setting(configs.Tracks, "every", min=1, max=60),
+    roi: Literal["on", "off"] = setting(configs.Tracks, "roi"),
+    max_faces: int = setting(configs.Tracks, "max_faces", min=1, max=1000),
+    track_iou: float = setting(configs.Tracks, "track_iou", min=0, max=1),
+    track_gap: float = setting(configs.Tracks, "track_gap", min=0),
+    min_track: int = setting(configs.Tracks, "min_track", min=1),
+    rejoin: float = setting(configs.Tracks, "rejoin", min=0),
     interpolate_gap: float = setting(configs.Faces, "interpolate_gap", min=0),
-    smooth: float = setting(configs.Faces, "smooth", min=0),
+    smooth: str = setting(configs.Faces, "smooth"),
+    template: str = setting(configs.Faces, "template"),
+    size: int = setting(configs.Faces, "size", min=0, max=1024),
+    format: Literal["npy", "jpeg"] = setting(configs.Faces, "format"),
+    from_tracks: bool = FROM_TRACKS,
+    workers: int = WORKERS,
     keep_partial: bool = KEEP_PARTIAL,
     force: bool = FORCE,
 ) -> None:
-    """Find the main person's face in every frame of a video: a table and aligned crops.
+    """Find one person's face in every frame of a video: a table and aligned crops.
 
     Writes OUT/<clip>.faces.parquet, one row per decoded frame with its time, box and landmarks, and
     OUT/<clip>.faces.npy, the crops: (frames, 112, 112, 3) uint8 RGB. A frame without the face is a row with
-    valid = false and a black crop; a video without any face is a result, with a warning.
+    valid = false and a black crop; a video without any face is a result, with a warning. OUT/<video>.tracks.parquet
+    keeps every face that was found, so that another person is cut out later without looking for faces again.
+
+    The clip of the main person (long, large and central) has the video's name; --subject left and right make
+    <video>_left and <video>_right, a track's number N makes <video>_tN, and all makes one such clip for everybody. With
+    --labels, the names of label files say which clips to make; a plain name beside a _right one is the other person.
     """
     from affcli import recipes
-    from affcli.faces import DETECTORS
-    from affcli.schemas import FACES
+    from affcli.cli.faces_of import Order, work
+    from affcli.faces import detector_name, open_detector
+    from affcli.faces.extract import Cutting
 
-    config = configure(configs.Faces, locals())
-    find_faces: Detector = DETECTORS[detector].resolve()(config)
-    recipe = recipes.recipe("extract-faces", config, weights=find_faces.weights)
-    extract = functools.partial(_extract, find_faces, config)
-    extract_clips(videos, out, FACES, recipe, extract, keep_partial=keep_partial, force=force)
-
-
-def _extract(find_faces: Detector, config: configs.Faces, clip: str, video: Video, writer: Writer) -> None:
-    import numpy as np
-
-    from affcli.faces import extract
-
-    seen = extract.survey(progress(video.frames(), clip, "frame", video.expected_frames), find_faces)
-    person = extract.follow(seen, config)
-    cut = extract.crops(video.frames(), person, config)
-    while batch := list(itertools.islice(cut, _CROPS_AT_ONCE)):
-        writer.append(np.stack(batch))
-    rate = video.constant_rate(seen.time_us)
-    faces = int(person.valid.sum())
-    writer.finish(
-        extract.columns(clip, seen, person),
-        {
-            "width": seen.width,
-            "height": seen.height,
-            "rate": str(rate) if rate else None,
-            "decode_errors": video.decode_errors,
-            "stated_frames": video.stated_frames,
-            "partial": video.partial,
-            "faces": faces,
-            "person": "main",
-            "format": "npy",
-        },
+    tracks = configure(configs.Tracks, locals())
+    faces = configure(configs.Faces, locals())
+    Cutting.of(faces)
+    if labels is not None and subject != "main":
+        raise UsageError(
+            f"--subject {subject}", "beside --labels", expected="one of them", advice="label files say whose face it is"
+        )
+    run = Run(0)
+    jobs = jobs_of(videos, labels, subject, run)
+    weights = open_detector(tracks.detector, tracks).weights
+    named = {**recipes.plain(tracks), "detector": detector_name(tracks.detector)}
+    order = Order(
+        out, tracks, faces, recipes.recipe("find-faces", named, weights=weights), keep_partial, force, from_tracks
     )
-    if not faces:
-        log.warning("%s: no face in any of %d frames", video.path, len(seen.time_us))
+    work_through("extract-faces", jobs, functools.partial(work, order), workers, run)

@@ -1,52 +1,146 @@
-"""What extract-faces and extract-audio share: a table for every video, resumable."""
+"""What extract-faces and extract-audio share: the clips of every video, resumable, over several processes."""
 
 from __future__ import annotations
 
+import contextlib
+import functools
+import logging
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import typer
 
-from affcli.cli.progress import progress
+from affcli.cli.progress import Frames
 from affcli.cli.runs import Run
+from affcli.cli.workers import Report, Work, alone, machine, side_by_side
+from affcli.errors import AffcliError, InputError, UsageError, some
 
-if TYPE_CHECKING:
-    from affcli.media.video import Video
-    from affcli.recipes import Recipe
-    from affcli.schemas import Schema
-    from affcli.tables import Writer
+log = logging.getLogger(__name__)
 
 KEEP_PARTIAL = typer.Option(False, "--keep-partial", help="Keep the frames before a video breaks off.")
+LABELS = typer.Option(
+    None,
+    "--labels",
+    help="Directory of label files: make exactly the clips that they name, NAME_left and NAME_right of video NAME "
+    "included.",
+)
+WORKERS = typer.Option(
+    0, "--workers", min=0, max=256, help="Videos that are worked on at a time; 0 for as many as there are cores."
+)
 
 
-def extract_clips(
-    videos: list[Path],
-    out: Path,
-    schema: Schema,
-    recipe: Recipe,
-    extract: Callable[[str, Video, Writer], None],
-    *,
-    keep_partial: bool,
-    force: bool,
-) -> None:
-    """Write the table of each video with `extract`, which is given the clip's name, its video and a writer."""
-    from affcli import recipes, tables
-    from affcli.clips import table_path
-    from affcli.media.find import sources
-    from affcli.media.video import open_video
+@dataclass(frozen=True)
+class Clip:
+    """One clip of a video: its name, and whose face it shows."""
+
+    name: str
+    person: str  # main, rest, left, right, or a track's number
+
+
+@dataclass(frozen=True)
+class Job:
+    """One video and the clips that are wanted of it; none where only the video can tell."""
+
+    path: Path
+    stem: str
+    clips: tuple[Clip, ...]
+
+    def __str__(self) -> str:
+        return str(self.path)
+
+
+@dataclass(frozen=True)
+class Tally:
+    """Clips of one video that were made, and those that stood there already."""
+
+    made: int
+    kept: int
+
+
+def jobs_of(videos: list[Path], labels: Path | None, subject: str, run: Run) -> list[Job]:
+    """The videos and the clips that are wanted of each; labels of videos that are not there are failures of the run."""
+    from affcli.labels.read import label_stems
+    from affcli.media.find import match_labels, sources
 
     found = sources(videos)
-    run = Run(len(found))
-    for source in progress(found, recipe["step"], "clip", len(found)):
-        with run.clip():
-            path = table_path(out, source.clip, schema.name)
-            inputs = [recipes.source(source.path)]
-            # What was kept in part is refused again once nobody asks to keep it.
-            if not force and tables.keep(path, schema, recipe, inputs, unless="" if keep_partial else "partial"):
-                run.keep()
-                continue
-            video = open_video(source.path, keep_partial=keep_partial)
-            with tables.Writer(path, schema, recipe=recipe, inputs=inputs) as writer:
-                extract(source.clip, video, writer)
+    if labels is None:
+        jobs = [Job(one.path, one.clip, clips_of(one.clip, subject)) for one in found]
+        run.clips = len(jobs)
+        return jobs
+    stems = label_stems(labels)
+    matches = match_labels(found, stems)
+    if matches.without_video:
+        run.fail(
+            InputError(
+                labels,
+                f"has labels of {some(matches.without_video)}, whose videos are not there",
+                expected="a video for each label file",
+                advice="name the videos' directory too, or take these label files out",
+            )
+        )
+    if matches.without_labels:
+        log.warning("%s: no labels of %s: not made", labels, some(one.clip for one in matches.without_labels))
+    jobs = []
+    for one in found:
+        people = {label.clip: str(label.person) for label in matches.of(one)}
+        if "right" in people.values():
+            people = {clip: "rest" if person == "main" else person for clip, person in people.items()}
+        if people:
+            jobs.append(Job(one.path, one.clip, tuple(Clip(*pair) for pair in people.items())))
+    run.clips = len(matches.labelled) + bool(matches.without_video)
+    return jobs
+
+
+def clips_of(stem: str, subject: str) -> tuple[Clip, ...]:
+    """The clip of one subject of a video; none for `all`.  Raises UsageError where it is no subject."""
+    if subject == "all":
+        return ()
+    if subject == "main":
+        return (Clip(stem, "main"),)
+    if subject in ("left", "right"):
+        return (Clip(f"{stem}_{subject}", subject),)
+    if not (subject.isascii() and subject.isdigit() and len(subject) < 9):
+        raise UsageError(
+            f"--subject {subject}",
+            "is nobody",
+            expected="main, left, right, all, or the number of a track",
+            advice="the tracks of a video are in its .tracks.parquet",
+        )
+    return (Clip(f"{stem}_t{int(subject)}", str(int(subject))),)
+
+
+def work_through(
+    step: str, jobs: list[Job], work: Callable[[bool, Job, Report], Tally], workers: int, run: Run
+) -> None:
+    """Let `work` do the jobs, over several processes where there are several; it is told whether it has all cores."""
+    count = min(workers or machine(), len(jobs))
+    shown = Frames(step, len(jobs), functools.partial(_expected_frames, jobs))
+    if count > 1:
+        # The longest first, so that no process is left with one when the others are through.
+        jobs = sorted(jobs, key=lambda job: -job.path.stat().st_size if job.path.is_file() else 0)
+    shared: Work[Job, Tally] = functools.partial(work, count > 1)
+    ended = side_by_side(shared, jobs, count, shown.forward) if count > 1 else alone(shared, jobs, shown.forward)
+    with contextlib.closing(ended), contextlib.closing(shown):
+        for done in ended:
+            shown.clip()
+            if done.failure:
+                run.fail(done.failure)
+            elif done.result:
+                run.made += done.result.made
+                run.kept += done.result.kept
+    run.clips = max(run.clips, run.made + run.kept + len(run.failures))
     run.close()
+
+
+def _expected_frames(jobs: list[Job]) -> int:
+    """Frames of all videos, as their containers state them."""
+    from affcli.media.video import open_video
+
+    total = 0
+    for job in jobs:
+        try:
+            total += open_video(job.path).expected_frames or 0
+        except AffcliError:
+            continue  # said when the video's turn comes
+    return total

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +22,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class FeatureFile:
-    """The features of one clip by one encoder; the vectors stay in the file."""
+    """The features of one clip by one encoder; the vectors stay in the file.
+
+    `first` takes the first n frames of the file; then n is less than its rows.
+    """
 
     path: Path
     header: Header
@@ -32,6 +36,18 @@ class FeatureFile:
     @property
     def encoder(self) -> str:
         return str(self.header.facts["encoder"])
+
+    def first(self, n: int) -> FeatureFile:
+        """The first `n` frames alone."""
+        return dataclasses.replace(self, time_us=self.time_us[:n], valid=self.valid[:n])
+
+    def source(self) -> dict[str, str]:
+        """The table as an input of what is made from it, with the frames that were used where not all were."""
+        from affcli.recipes import source
+
+        rows = self.header.array["shape"][0] if self.header.array else len(self.valid)
+        used = {} if len(self.valid) == rows else {"frames": f"the first {len(self.valid)}"}
+        return {**source(self.path), **used}
 
     def array(self) -> NDArray[np.float32]:
         """The vectors (n, d), memory-mapped.
@@ -48,7 +64,7 @@ class FeatureFile:
                 expected="the width of the array",
                 advice="make both again: affcli embed",
             )
-        return found
+        return found[: len(self.valid)]
 
 
 def read_features(path: Path) -> FeatureFile:
@@ -210,38 +226,3 @@ def _check_alike(made: list[tuple[Path, Recipe, dict[str, object]]]) -> None:
                 expected="tables made alike",
                 advice="make them all again with the same settings and the same affcli",
             )
-
-
-def misfits(found: Found, labels: dict[str, Affect], advice: str) -> dict[str, AffcliError]:
-    """The clips that cannot be cut into windows, each with what is wrong: a broken or missing part, differing frames.
-
-    `advice` is for what does not fit together.
-    """
-    wrong = {}
-    for clip in found.clips:
-        if error := found.broken.get(clip) or _misfit(clip, found.features, labels, advice):
-            wrong[clip] = error
-    return wrong
-
-
-def _misfit(
-    clip: str, features: dict[str, dict[str, FeatureFile]], labels: dict[str, Affect], advice: str
-) -> AffcliError | None:
-    have = [files[clip] for files in features.values() if clip in files]
-    first, n = have[0], len(have[0].valid)
-    lacking = [f"{name} features" for name, files in features.items() if clip not in files]
-    if lacking:
-        found = f"its clip '{clip}' has no {' and no '.join(lacking)}"
-        return InputError(first.path, found, expected="every part of every clip", advice=advice)
-    parts = [(one.path, len(one.valid)) for one in have[1:]]
-    if clip in labels:
-        parts.append((Path(labels[clip].source), len(labels[clip])))
-    for path, count in parts:
-        if count != n:
-            expected = f"{n} as in {first.path}"
-            return SchemaError(path, f"{count} frames of clip '{clip}'", expected=expected, advice=advice)
-    for one in have[1:]:
-        if not (one.time_us == first.time_us).all():
-            found = f"frame times of clip '{clip}' differ from {first.path}"
-            return SchemaError(one.path, found, expected="features of the same video file", advice=advice)
-    return None

@@ -114,7 +114,7 @@ def _check(out: Path) -> None:
 
 def _write_each(out: Path, clips: list[Clip], network: _Network, recipe: Recipe, force: bool) -> None:
     """A table for each clip, in a directory."""
-    from affcli import recipes, tables
+    from affcli import tables
     from affcli.clips import table_path
     from affcli.schemas import AFFECT
 
@@ -124,7 +124,7 @@ def _write_each(out: Path, clips: list[Clip], network: _Network, recipe: Recipe,
             path = table_path(out, clip.name, "affect")
             _spare_others(path)
             files = clip.files()
-            inputs = [recipes.source(file.path) for file in files.values()]
+            inputs = [file.source() for file in files.values()]
             if not force and tables.keep(path, AFFECT, recipe, inputs):
                 run.keep()
                 continue
@@ -185,10 +185,8 @@ def _spare_others(path: Path) -> None:
 
 def _inputs(clips: list[Clip]) -> list[dict[str, str]]:
     """The feature files of all clips; none where one of them cannot be used."""
-    from affcli import recipes
-
     try:
-        return [recipes.source(file.path) for clip in clips for file in clip.files().values()]
+        return [file.source() for clip in clips for file in clip.files().values()]
     except AffcliError:
         return []  # said when the clip is predicted
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
 from affcli.cli.options import Verbosity
@@ -43,6 +43,42 @@ class Line:
         """Take the line away, so that another text can follow."""
         if self._live and not Verbosity.quiet:
             print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+
+
+class Frames:
+    """Frames and clips of a run over many videos: how many are done, how fast, how long it will take."""
+
+    def __init__(self, label: str, clips: int, expected: Callable[[], int]) -> None:
+        self._label, self._clips = label, clips
+        self._expected = expected  # frames in all; asked for once there is something to show
+        self._total: int | None = None
+        self._frames = self._ended = 0
+        self._start = time.monotonic()
+        self._line = Line()
+
+    def forward(self, frames: int) -> None:
+        """So many frames further."""
+        if self._total is None:
+            self._total = self._expected()
+        self._frames += frames
+        seconds = max(time.monotonic() - self._start, 1e-3)
+        rate = self._frames / seconds
+        clips = f"{self._ended} of {self._clips} clips, " if self._clips > 1 else ""
+        left = max(self._total - self._frames, 0) / max(rate, 1e-3)
+        minutes, rest = divmod(round(left), 60)
+        self._line.show(
+            f"{self._label}: {clips}{self._frames:,} of about {max(self._total, self._frames):,} frames, "
+            f"{rate:.0f} frames/s, {minutes}:{rest:02d} left"
+        )
+
+    def clip(self) -> None:
+        """One clip less."""
+        self._ended += 1
+        self._line.clear()
+
+    def close(self) -> None:
+        """Take the line away."""
+        self._line.clear()
 
 
 def progress(items: Iterable[T], label: str, unit: str, total: int | None = None) -> Iterator[T]:

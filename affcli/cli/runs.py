@@ -39,11 +39,15 @@ class Run:
         """Report a failure as `clip` does; count nothing as made."""
         try:
             yield
-        except (OutputError, UsageError):
-            raise  # a full disk or a wrong option is not this clip's fault: the others would fail too
         except AffcliError as error:
-            self.failures.append(error)
-            print(f"affcli: {error}", file=sys.stderr)
+            self.fail(error)
+
+    def fail(self, error: AffcliError) -> None:
+        """Report a failure.  Raises it where it is not one clip's fault: a full disk or a wrong option."""
+        if isinstance(error, OutputError | UsageError):
+            raise error
+        self.failures.append(error)
+        print(f"affcli: {error}", file=sys.stderr)
 
     def keep(self) -> None:
         """Count the clip at hand as kept from an earlier run."""

@@ -92,7 +92,8 @@ def _clips_of_windows(path: Path, trained: Description, split: str) -> tuple[Win
 
 
 def _clips_of_features(sources: list[Path], trained: Description) -> list[Clip]:
-    from affcli.cli.featuresets import feature_set, find_features, misfits
+    from affcli.cli.featuresets import feature_set, find_features
+    from affcli.cli.mismatches import misfits
     from affcli.windows import cut
 
     found = find_features(sources, trained.features)

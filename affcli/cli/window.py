@@ -17,7 +17,7 @@ from affcli.cli.progress import say
 from affcli.errors import AffcliError, InputError, UsageError, some
 
 if TYPE_CHECKING:
-    from affcli.cli.featuresets import FeatureFile, Found
+    from affcli.cli.featuresets import FeatureFile
     from affcli.labels.affect import Affect
     from affcli.windows import Clip, Facts, File, Part
 
@@ -41,7 +41,15 @@ MISMATCH = typer.Option(
     "error",
     "--mismatch",
     help="A clip that lacks one of the feature sets, whose features and labels have different numbers of frames, or "
-    "whose files are broken: stop there, or go on without it.",
+    "whose files are broken: stop there (error), or go on without it (drop). Where labels differ from the frames by no "
+    "more than --tolerance, crop leaves out the frames past the shorter one; pad keeps all frames and takes those past "
+    "the labels as not annotated; all else stops there.",
+)
+TOLERANCE = typer.Option(
+    1,
+    "--tolerance",
+    min=0,
+    help="How many label rows more or fewer than frames --mismatch crop or pad allows (frames).",
 )
 
 
@@ -56,7 +64,8 @@ def window(
     val: Path | None = VAL,
     test: Path | None = TEST,
     encoder: list[str] = ENCODER,
-    mismatch: Literal["error", "drop"] = MISMATCH,
+    mismatch: Literal["error", "drop", "crop", "pad"] = MISMATCH,
+    tolerance: int = TOLERANCE,
     force: bool = FORCE,
 ) -> None:
     """Cut clips into windows for training and prediction: an index over features and labels.
@@ -68,7 +77,9 @@ def window(
     """
     from affcli import recipes, tables, windows
     from affcli.cli.featuresets import feature_set, find_features, find_labels
+    from affcli.cli.mismatches import usable
     from affcli.schemas import WINDOWS
+    from affcli.scoring import ALIGN
 
     share = configure(configs.Split, locals())
     _check(out, length, overlap, share, (val, test) if labels is None else ())
@@ -76,19 +87,20 @@ def window(
     every = find_features(features, encoder, verify=True)
     found = every.features
     known = find_labels(labels) if labels else {}
-    clips = _usable(every, known, mismatch)
+    clips = usable(every, known, mismatch, tolerance)
     if labels:
-        _check_labelled(labels, clips, known)
+        _check_labelled(labels, list(clips), known)
     labelled = [clip for clip in clips if clip in known]
     parts: dict[str, Part] = dict.fromkeys(clips, "test")
     parts |= _split(labelled, _listed(val, every.clips, mismatch), _listed(test, every.clips, mismatch), share)
     sets = {name: feature_set(files) for name, files in found.items()}
-    facts = windows.Facts(length, overlap, sets, _clips(out, parts, found, known))
+    facts = windows.Facts(length, overlap, sets, _clips(out, clips, parts, found, known))
     annotation = known[labelled[0]].recipe if labelled else None
+    aligned = {"mismatch": mismatch, "tolerance": tolerance} if mismatch in ALIGN else {}
     held_out = {"val": "listed"} if val else {"val_share": val_share, "seed": seed}
     recipe = recipes.recipe(
         "window",
-        {"length": length, "overlap": overlap, **held_out, "test": "listed" if test else "none"},
+        {"length": length, "overlap": overlap, **held_out, "test": "listed" if test else "none", **aligned},
         parents=[one.recipe for one in sets.values()] + ([annotation] if annotation else []),
     )
     inputs = _inputs(facts, [path for path in (val, test) if path and path.is_file()])
@@ -97,8 +109,8 @@ def window(
         return
     columns = windows.index(
         facts,
-        {clip: [files[clip].valid for files in found.values()] for clip in clips},
-        {clip: known[clip].valid for clip in labelled},
+        {clip: [files[clip].first(n).valid for files in found.values()] for clip, n in clips.items()},
+        {clip: known[clip].resized(clips[clip]).valid for clip in labelled},
     )
     tables.write(out, WINDOWS, columns, recipe=recipe, inputs=inputs, facts=facts.to_json())
     sizes = ", ".join(f"{list(parts.values()).count(part)} {part}" for part in ("train", "val", "test"))
@@ -137,33 +149,6 @@ def _check(out: Path, length: int, overlap: int, share: configs.Split, unusable:
             )
 
 
-def _usable(found: Found, labels: dict[str, Affect], mismatch: str) -> list[str]:
-    """The clips that can be cut, by name; the others stop the command or are dropped with a warning."""
-    from affcli.cli.featuresets import misfits
-
-    go_on = "pass --mismatch drop to go on without such clips"
-    wrong = misfits(found, labels, f"make what is wrong again, or {go_on}")
-    if wrong and mismatch == "error":
-        first = next(iter(wrong.values()))
-        also = f" (and {len(wrong) - 1} more such: {some(list(wrong)[1:])})" if len(wrong) > 1 else ""
-        advice = first.advice if "--mismatch" in first.advice else f"{first.advice}, or {go_on}"
-        raise type(first)(first.subject, first.found + also, expected=first.expected, advice=advice)
-    for clip, error in wrong.items():
-        wanted = f", expected {error.expected}" if error.expected else ""
-        log.warning("clip %s dropped: %s: %s%s", clip, error.subject, error.found, wanted)
-    usable = [clip for clip in found.clips if clip not in wrong]
-    if not usable:
-        raise InputError(
-            "--mismatch drop",
-            f"dropped all {len(found.clips)} clips",
-            expected="one clip whose features and labels fit",
-            advice="check that features and labels are of the same videos",
-        )
-    if idle := sorted(set(labels) - set(found.clips)):
-        log.warning("labels without features, not used: %s", some(idle))
-    return usable
-
-
 def _check_labelled(path: Path, clips: list[str], labels: dict[str, Affect]) -> None:
     """Say which clips have no labels; raise InputError where that is all of them."""
     without = [clip for clip in clips if clip not in labels]
@@ -197,7 +182,7 @@ def _listed(path: Path | None, known: list[str], mismatch: str) -> set[str] | No
         ) from error
     names = {ending.sub("", line.strip()) for line in lines if not line.startswith(".")} - {""}
     unknown = sorted(names - set(known))
-    if unknown and mismatch == "error":
+    if unknown and mismatch != "drop":
         raise InputError(
             path,
             f"names clips that have no features: {some(unknown)}",
@@ -234,7 +219,11 @@ def _split(clips: list[str], val: set[str] | None, test: set[str] | None, share:
 
 
 def _clips(
-    out: Path, parts: dict[str, Part], features: dict[str, dict[str, FeatureFile]], labels: dict[str, Affect]
+    out: Path,
+    frames: dict[str, int],
+    parts: dict[str, Part],
+    features: dict[str, dict[str, FeatureFile]],
+    labels: dict[str, Affect],
 ) -> dict[str, Clip]:
     """What the table at `out` will say of each clip: its files by path from there."""
     from affcli import recipes, windows
@@ -250,10 +239,12 @@ def _clips(
 
     return {
         clip: windows.Clip(
-            len(next(iter(features.values()))[clip].valid),
+            frames[clip],
             part,
             {name: file(files[clip].path) for name, files in features.items()},
             file(Path(labels[clip].source)) if clip in labels else None,
+            len(next(iter(features.values()))[clip].valid),
+            len(labels[clip]) if clip in labels else None,
         )
         for clip, part in parts.items()
     }

@@ -32,19 +32,19 @@ class Index:
     windows: dict[str, tuple[NDArray[np.int32], NDArray[np.int32]]]  # by clip: starts and lengths, (k,) frames
 
     def features(self, clip: str, encoders: list[str]) -> dict[str, FeatureFile]:
-        """The feature files of one clip, by encoder.
+        """The feature files of one clip, by encoder: the frames that its windows lie in.
 
         Raises InputError where one is missing, SchemaError where it is not the one that was cut into windows.
         """
-        files = self.facts.clips[clip].features
-        return {encoder: read_features(self._place(files[encoder])) for encoder in encoders}
+        known = self.facts.clips[clip]
+        return {name: read_features(self._place(known.features[name])).first(known.frames) for name in encoders}
 
     def labels(self, clip: str) -> Affect:
-        """The labels of one clip.  Raises as `features` does."""
-        file = self.facts.clips[clip].labels
-        if file is None:
+        """The labels of one clip, for the frames that its windows lie in.  Raises as `features` does."""
+        known = self.facts.clips[clip]
+        if known.labels is None:
             raise SchemaError(self.path, f"has no labels of clip '{clip}'", advice="cut windows with --labels")
-        return _read_labels(self._place(file))[clip]
+        return _read_labels(self._place(known.labels))[clip].resized(known.frames)
 
     def _place(self, file: File) -> Path:
         """Where a file that the index names is; it must still be what it was."""

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+
+from affcli.errors import UsageError
+
+_LEAST_EYE_DISTANCE = 0.1  # of the face box's width
+_LEAST_EYE_TO_MOUTH = 0.1  # of the face box's height
 
 
 @dataclass(frozen=True)
@@ -17,17 +23,47 @@ class Template:
     points: tuple[tuple[float, float], ...]  # x, y of right eye, left eye, nose, right and left mouth corner, px
     source: str
 
+    def scaled(self, size: int) -> Template:
+        """The same template for a crop of another size."""
+        factor = size / self.size
+        return Template(size, tuple((x * factor, y * factor) for x, y in self.points), self.source)
+
+
+_ARCFACE = ((38.2946, 51.6963), (73.5318, 51.5014), (56.0252, 71.7366), (41.5493, 92.3655), (70.7299, 92.2041))
 
 TEMPLATES = {
-    "arcface-112": Template(
+    "arcface-112": Template(112, _ARCFACE, "Deng et al. 2019, ArcFace (insightface)"),
+    # OpenFace puts its mean shape, 0.7 px per unit, with the origin in the middle of the crop; its eyes are the means
+    # of six points each (36-41, 42-47), nose and mouth corners its points 30, 48 and 54.
+    "openface-112": Template(
         112,
-        ((38.2946, 51.6963), (73.5318, 51.5014), (56.0252, 71.7366), (41.5493, 92.3655), (70.7299, 92.2041)),
-        "Deng et al. 2019, ArcFace (insightface)",
+        ((32.9456, 29.1991), (78.9518, 28.8647), (56.8587, 50.1098), (35.7586, 76.0289), (76.1561, 75.6559)),
+        "Baltrusaitis et al. 2018, OpenFace 2.0 (mean shape of its point distribution model)",
+    ),
+    # ArcFace's points with a margin of 8 px on each side: the room in which M3T takes crops of 112 at random.
+    "m3t-128": Template(
+        128, tuple((x + 8, y + 8) for x, y in _ARCFACE), "Zhang et al. 2020, M3T; ArcFace's points in 128 px"
     ),
 }
 
 
-def similarity(landmarks: NDArray[np.float32], template: Template) -> NDArray[np.float64]:
+def template_of(name: str, size: int = 0) -> Template:
+    """A template by name, at `size` px or, with 0, at its own.  Raises UsageError for an unknown name."""
+    if name not in TEMPLATES:
+        raise UsageError(name, "is no template", expected=f"one of {', '.join(TEMPLATES)}", advice="choose one of them")
+    return TEMPLATES[name].scaled(size) if size else TEMPLATES[name]
+
+
+def degenerate(boxes: NDArray[np.float32], landmarks: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """(k,): landmarks (k, 5, 2) that no template fits: not finite, or eyes or mouth fallen together, as in profile."""
+    sides = np.maximum(boxes[:, 2:] - boxes[:, :2], 1e-3)
+    eyes = np.linalg.norm(landmarks[:, 0] - landmarks[:, 1], axis=1) / sides[:, 0]
+    height = np.linalg.norm(landmarks[:, :2].mean(axis=1) - landmarks[:, 3:].mean(axis=1), axis=1) / sides[:, 1]
+    good = np.isfinite(landmarks).all(axis=(1, 2)) & np.isfinite(boxes).all(axis=1)
+    return np.asarray(~(good & (eyes >= _LEAST_EYE_DISTANCE) & (height >= _LEAST_EYE_TO_MOUTH)))
+
+
+def similarity(landmarks: NDArray[np.floating], template: Template) -> NDArray[np.float64]:
     """The least-squares similarity transforms that bring landmarks (n, 5, 2) onto a template: (n, 2, 3).
 
     Points taken as complex numbers, rotation and scale are one factor a and the transform is z -> a z + b, for which
@@ -45,36 +81,35 @@ def similarity(landmarks: NDArray[np.float32], template: Template) -> NDArray[np
     return np.stack(rows, axis=1)
 
 
-def crop(image: NDArray[np.uint8], transform: NDArray[np.float64], size: int) -> NDArray[np.uint8]:
-    """The (size, size, 3) picture that `transform` (2, 3) takes out of an RGB picture; black outside of it.
+class Regions(Protocol):
+    """A picture that gives RGB rectangles of itself, shrunk on demand: `affcli.media.planes.Picture`."""
+
+    def region(
+        self, left: int, top: int, width: int, height: int, out_width: int | None = None, out_height: int | None = None
+    ) -> NDArray[np.uint8]: ...
+
+
+def align(picture: Regions, landmarks: NDArray[np.floating], template: Template) -> NDArray[np.uint8]:
+    """The (size, size, 3) RGB crop of the face with these landmarks (5, 2); black outside of the picture."""
+    return crop(picture, similarity(landmarks[None], template)[0], template.size)
+
+
+def crop(picture: Regions, transform: NDArray[np.float64], size: int) -> NDArray[np.uint8]:
+    """The (size, size, 3) RGB crop that `transform` (2, 3) takes out of a picture; black outside of it.
 
     Where the face is much larger than the crop, it is first averaged down by a whole factor: bilinear sampling alone
     would skip pixels, and the skipped ones flicker from frame to frame.
     """
     scale = float(np.hypot(transform[0, 0], transform[1, 0]))
-    factor = int(1 / scale) if scale < 1 else 1
-    if factor > 1:
-        image, inner = _averaged(image, transform, size, factor)
-        transform = transform @ inner
-    flags = cv2.INTER_LINEAR
-    return np.asarray(cv2.warpAffine(image, transform[:2], (size, size), flags=flags), dtype=np.uint8)
-
-
-def _averaged(
-    image: NDArray[np.uint8], transform: NDArray[np.float64], size: int, factor: int
-) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
-    """The region the crop needs, averaged down, and the (3, 3) map from its pixels to those of `image`."""
+    factor = max(1, int(1 / scale))
     corners = np.array([(0, 0), (size, 0), (0, size), (size, size)], dtype=np.float64)
     inside = (corners - transform[:, 2]) @ np.linalg.inv(transform[:, :2]).T
-    height, width = image.shape[:2]
-    low = np.clip(np.floor(inside.min(axis=0)).astype(int) - factor, 0, [width - 1, height - 1])
-    high = np.clip(np.ceil(inside.max(axis=0)).astype(int) + factor, low + 1, [width, height])
-    cells = -(-(high - low) // factor)
-    region = image[low[1] : high[1], low[0] : high[0]]
-    # The last cell of a side may hang over the edge: repeat the edge, so that every cell averages whole pixels.
-    spare = cells * factor - (high - low)
-    whole = cv2.copyMakeBorder(region, 0, int(spare[1]), 0, int(spare[0]), cv2.BORDER_REPLICATE)
-    small = cv2.resize(whole, (int(cells[0]), int(cells[1])), interpolation=cv2.INTER_AREA)
-    centre = (factor - 1) / 2  # a cell's centre, counted from the centre of its first pixel
-    inner = np.array([[factor, 0, low[0] + centre], [0, factor, low[1] + centre], [0, 0, 1]], dtype=np.float64)
-    return np.asarray(small, dtype=np.uint8), inner
+    low = np.floor(inside.min(axis=0)).astype(int) - factor
+    low -= low % 2  # where chroma begins
+    cells = -(-(np.ceil(inside.max(axis=0)).astype(int) + factor - low) // factor)
+    left, top, columns, rows = (int(value) for value in (*low, *cells))
+    region = picture.region(left, top, columns * factor, rows * factor, columns, rows)
+    # From the region's pixels to the picture's: a cell's centre is counted from the centre of its first pixel.
+    centre = (factor - 1) / 2
+    inner = np.array([[factor, 0, left + centre], [0, factor, top + centre], [0, 0, 1]], dtype=np.float64)
+    return np.asarray(cv2.warpAffine(region, transform @ inner, (size, size), flags=cv2.INTER_LINEAR), dtype=np.uint8)

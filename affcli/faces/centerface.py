@@ -8,20 +8,18 @@ from __future__ import annotations
 
 import functools
 
-import cv2
 import numpy as np
 import onnx
 import onnxruntime
 from numpy.typing import NDArray
 
 from affcli import weights
-from affcli.configs import Faces
-from affcli.faces.detections import Detections, suppress
+from affcli.configs import Tracks
+from affcli.faces.detections import SAME_FACE, Detections, suppress
 
 _STRIDE = 4  # pixels of the input per cell of the output
 _MULTIPLE = 32  # the network halves its input five times
-_MOST_OVERLAP = 0.3  # of two boxes that are different faces; CenterFace's own setting
-_HEAT, _SIZE, _OFFSET, _LANDMARKS = "537", "538", "539", "540"
+_OUTPUTS = ["537", "538", "539", "540"]  # heat map, sizes, offsets, landmarks
 
 
 def network(output: str | None = None) -> onnxruntime.InferenceSession:
@@ -73,25 +71,16 @@ def _cut(graph: onnx.GraphProto, output: str) -> None:
 
 
 class CenterFace:
-    """Finds faces in one upright RGB picture.
+    """Finds faces in one upright RGB picture, at the size it is given in."""
 
-    The picture is searched at `det_size`, and where nobody is found again at `det_retry`.
-    """
-
-    def __init__(self, config: Faces) -> None:
+    def __init__(self, config: Tracks) -> None:
         self.config = config
         self.weights = {"centerface": weights.WEIGHTS["centerface"].sha256}
         self._session = network()
 
     def __call__(self, image: NDArray[np.uint8]) -> Detections:
-        found = self._search(image, self.config.det_size)
-        if not len(found) and max(image.shape[:2]) > self.config.det_size < self.config.det_retry:
-            found = self._search(image, self.config.det_retry)
-        return found
-
-    def _search(self, image: NDArray[np.uint8], longer_side: int) -> Detections:
-        batch, factor = _prepare(image, longer_side)
-        heat, size, offset, points = self._session.run([_HEAT, _SIZE, _OFFSET, _LANDMARKS], {"input.1": batch})
+        """Faces of at least `det_threshold`, best first, in pixels of the picture (h, w, 3) uint8."""
+        heat, size, offset, points = self._session.run(_OUTPUTS, {"input.1": _padded(image)})
         row, column = np.nonzero(heat[0, 0] > self.config.det_threshold)
         height, width = np.exp(size[0, :, row, column]).T * _STRIDE
         top = (row + offset[0, 0, row, column] + 0.5) * _STRIDE - height / 2
@@ -99,24 +88,13 @@ class CenterFace:
         at = points[0, :, row, column].reshape(-1, 5, 2)  # y, x of each landmark, in box units
         landmarks = np.stack([left, top], -1)[:, None] + at[..., ::-1] * np.stack([width, height], -1)[:, None]
         boxes = np.stack([left, top, left + width, top + height], -1)
-        found = Detections(
-            (boxes / factor).astype(np.float32),
-            (landmarks / factor).astype(np.float32),
-            heat[0, 0, row, column],
-        )
-        wide = found.boxes[:, 2] - found.boxes[:, 0] >= self.config.min_face
-        return suppress(found[wide], _MOST_OVERLAP)
+        found = Detections(boxes.astype(np.float32), landmarks.astype(np.float32), heat[0, 0, row, column])
+        return suppress(found, SAME_FACE)
 
 
-def _prepare(image: NDArray[np.uint8], longer_side: int) -> tuple[NDArray[np.float32], float]:
-    """(1, 3, h, w) float32 RGB 0..255, padded at the bottom and right, and the factor the picture was scaled by."""
+def _padded(image: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """(1, 3, h, w) float32 RGB 0..255, padded at the bottom and right to what the network can halve."""
     height, width = image.shape[:2]
-    factor = min(1.0, longer_side / max(height, width))
-    if factor < 1:
-        size = (max(1, round(width * factor)), max(1, round(height * factor)))
-        image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
-        height, width = image.shape[:2]
-    padded = [-(-side // _MULTIPLE) * _MULTIPLE for side in (height, width)]
-    batch = np.zeros((1, 3, *padded), np.float32)
+    batch = np.zeros((1, 3, *(-(-side // _MULTIPLE) * _MULTIPLE for side in (height, width))), np.float32)
     batch[0, :, :height, :width] = image.transpose(2, 0, 1)
-    return batch, factor
+    return batch

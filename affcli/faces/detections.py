@@ -8,10 +8,12 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+SAME_FACE = 0.3  # overlap from which on two boxes are one face; CenterFace's own setting
+
 
 @dataclass(frozen=True)
 class Detections:
-    """k faces, best first; pixels of the upright picture."""
+    """k faces, best first; pixels of the picture that was searched."""
 
     boxes: NDArray[np.float32]  # (k, 4): left, top, right, bottom
     landmarks: NDArray[np.float32]  # (k, 5, 2): right eye, left eye, nose, right and left mouth corner; x, y
@@ -25,7 +27,7 @@ class Detections:
 
 
 class Detector(Protocol):
-    """Finds faces in one upright RGB picture, (height, width, 3) uint8."""
+    """Finds faces in one upright RGB picture, (height, width, 3) uint8, at the size it is given in."""
 
     weights: dict[str, str]  # name to SHA-256, for the recipe
 
@@ -40,6 +42,15 @@ def overlaps(one: NDArray[np.float32], others: NDArray[np.float32]) -> NDArray[n
     area = [np.prod(boxes[:, 2:] - boxes[:, :2], axis=1) for boxes in (one, others)]
     union = area[0][:, None] + area[1][None, :] - shared
     return np.asarray(shared / np.maximum(union, np.finfo(np.float32).tiny), dtype=np.float32)
+
+
+def joined(one: Detections, other: Detections) -> Detections:
+    """The faces of both, first the one's, then the other's."""
+    return Detections(
+        np.concatenate([one.boxes, other.boxes]),
+        np.concatenate([one.landmarks, other.landmarks]),
+        np.concatenate([one.scores, other.scores]),
+    )
 
 
 def suppress(found: Detections, most_overlap: float) -> Detections:

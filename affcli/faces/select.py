@@ -1,59 +1,113 @@
-"""Which tracks are the person the clip is about.
+"""Whose face a clip shows.
 
-The main person is the track with the greatest weight: over its frames, the sum of the face's width as a share of the
-picture's, times how central it is (1 in the middle of the picture, 0 in a corner).  Long, large and central wins.
+`main` is the person of the greatest weight: over all frames, the sum of the face's width as a share of the picture's,
+times how central it is (1 in the middle of the picture, 0 in a corner).  Long, large and central wins.
 
-The person may leave and come back.  A later or earlier track is the same person where it shares no frame span with
-what is already theirs (a face seen at the same time is somebody else) and where it is near the piece nearest in
-time: at most `rejoin` face widths away, and at most `rejoin` times as large or small.
+`left` and `right` are the two people who are seen together most (frames that show both, weighted by the smaller face),
+each by the side they are on in most of those frames: people who change places for a while keep their side.  Where no
+two people are ever seen together, they are the two of the greatest weight, by where each is on average; a person who is
+alone in the video is on the side where they are.  `rest` is the main person among those who are not `right`: what a
+label file without a side means beside one for the right person.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
-from affcli.configs import Faces
 from affcli.faces.track import Track
 
 
-def main_person(tracks: Sequence[Track], width: int, height: int, config: Faces) -> list[Track]:
-    """The tracks of the main person, in the order of time; empty where there is nobody.
+@dataclass(frozen=True)
+class Person:
+    """Tracks that are one person, in the order of time."""
 
-    `width` and `height` are those of the picture, in pixels.
+    number: int  # of the first track
+    tracks: tuple[Track, ...]
+    weight: float
+
+
+def people(tracks: Sequence[Track], person: Sequence[int], width: int, height: int, min_track: int) -> list[Person]:
+    """The people of a video, the main one first; `person` (len(tracks)) numbers them.
+
+    Tracks of fewer than `min_track` detections are taken for mistakes, unless their person has longer ones.  `width`
+    and `height` are those of the picture, px.
     """
-    weights = {id(track): _weight(track, width, height) for track in tracks}
-    candidates = sorted(
-        (track for track in tracks if len(track.frames) >= config.min_track),
-        key=lambda track: -weights[id(track)],
-    )
-    chosen = candidates[:1]
-    for track in candidates[1:]:
-        if all(_apart(track, other) for other in chosen) and _near(track, _nearest(track, chosen), config.rejoin):
-            chosen.append(track)
-    return sorted(chosen, key=lambda track: track.frames[0])
+    groups: dict[int, list[Track]] = {}
+    for track, number in zip(tracks, person, strict=True):
+        groups.setdefault(number, []).append(track)
+    found = [
+        Person(number, tuple(sorted(group, key=lambda t: t.first)), sum(_weight(t, width, height) for t in group))
+        for number, group in groups.items()
+        if max(track.detections for track in group) >= min_track
+    ]
+    return sorted(found, key=lambda one: (-one.weight, one.number))
+
+
+def choose(found: Sequence[Person], who: str, width: int) -> Person | None:
+    """The person that `who` names: main, rest, left, right, or the number of one of their tracks; None for nobody."""
+    if who == "main":
+        return found[0] if found else None
+    if who == "rest":
+        right = choose(found, "right", width)
+        return next((one for one in found if one is not right), None)
+    if who in ("left", "right"):
+        return _sides(found, width).get(who)
+    return next((one for one in found if int(who) in (track.number for track in one.tracks)), None)
+
+
+def _sides(found: Sequence[Person], width: int) -> dict[str, Person]:
+    if not found:
+        return {}
+    if len(found) == 1:
+        return {"left" if float(np.nanmean(_across(found[0]))) < width / 2 else "right": found[0]}
+    # Few people are ever large enough to be meant; the rest of a crowd need not be compared.
+    pairs = itertools.combinations(found[:8], 2)
+    best, one, other = max(((_together(a, b), a, b) for a, b in pairs), key=lambda pair: pair[0])
+    if best == 0:
+        one, other = found[:2]
+        first = bool(np.nanmean(_across(one)) <= np.nanmean(_across(other)))
+    else:
+        first = _mostly_left(one, other)
+    return {"left": one, "right": other} if first else {"left": other, "right": one}
+
+
+def _across(one: Person) -> NDArray[np.float64]:
+    """The middle of the face in every frame from the first of the video to the person's last, px; NaN where absent."""
+    out = np.full(max(track.last for track in one.tracks) + 1, np.nan)
+    for track in one.tracks:
+        out[track.first : track.last + 1] = (track.rows[:, 0] + track.rows[:, 2]) / 2
+    return out
+
+
+def _widths(one: Person) -> NDArray[np.float64]:
+    out = np.full(max(track.last for track in one.tracks) + 1, np.nan)
+    for track in one.tracks:
+        out[track.first : track.last + 1] = track.rows[:, 2] - track.rows[:, 0]
+    return out
+
+
+def _together(one: Person, other: Person) -> float:
+    a, b = _widths(one), _widths(other)
+    n = min(len(a), len(b))
+    return float(np.nansum(np.minimum(a[:n], b[:n])))
+
+
+def _mostly_left(one: Person, other: Person) -> bool:
+    """Whether one is to the left in most of the frames that show both."""
+    a, b = _across(one), _across(other)
+    n = min(len(a), len(b))
+    both = ~np.isnan(a[:n]) & ~np.isnan(b[:n])
+    return bool((a[:n] < b[:n])[both].mean() >= 0.5)
 
 
 def _weight(track: Track, width: int, height: int) -> float:
-    boxes = np.stack(track.boxes)
+    boxes = track.rows[~np.isnan(track.rows[:, 0]), :4]
     centres = (boxes[:, :2] + boxes[:, 2:]) / 2
     middle = np.array([width, height]) / 2
     off = np.linalg.norm(centres - middle, axis=1) / np.linalg.norm(middle)
     return float(np.sum((boxes[:, 2] - boxes[:, 0]) / width * np.clip(1 - off, 0, 1)))
-
-
-def _apart(one: Track, other: Track) -> bool:
-    return one.frames[-1] < other.frames[0] or other.frames[-1] < one.frames[0]
-
-
-def _nearest(track: Track, others: Sequence[Track]) -> Track:
-    return min(others, key=lambda other: max(track.frames[0] - other.frames[-1], other.frames[0] - track.frames[-1]))
-
-
-def _near(track: Track, other: Track, most: float) -> bool:
-    earlier, later = sorted((track, other), key=lambda one: one.frames[0])
-    left, came = earlier.boxes[-1], later.boxes[0]
-    widths = sorted(float(box[2] - box[0]) for box in (left, came))
-    distance = np.linalg.norm((left[:2] + left[2:] - came[:2] - came[2:]) / 2)
-    return bool(widths[1] <= most * widths[0] and distance <= most * widths[1])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -43,6 +44,14 @@ class Affect:
         """Where valence and arousal are both known: (n,).  Frames with only one of them are not used."""
         known: NDArray[np.bool_] = ~(np.isnan(self.valence) | np.isnan(self.arousal))
         return known
+
+    def resized(self, length: int) -> Affect:
+        """The first `length` frames; what is past the end is not annotated, and has no time."""
+        if len(self) == length:
+            return self
+        fill = np.full(max(0, length - len(self)), np.nan)
+        valence, arousal = (np.append(values[:length], fill) for values in (self.valence, self.arousal))
+        return dataclasses.replace(self, valence=valence, arousal=arousal, time_us=None)
 
     def columns(self) -> dict[str, NDArray[Any]]:
         """The columns of an affect table."""

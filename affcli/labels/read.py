@@ -61,6 +61,43 @@ def text_files(path: Path) -> list[Path]:
     return sorted(files)
 
 
+def label_stems(path: Path) -> dict[str, Path]:
+    """The label files in the directory `path` and all below it, or the file `path` itself, by stem.
+
+    Label files are .txt, .csv and .affect.parquet; what is hidden is passed over.  Nothing is read.  Raises InputError
+    where there is none, or two have one stem.
+    """
+    if not path.is_dir():
+        if not path.exists():
+            raise InputError(path, "does not exist", expected="a directory of label files", advice="check the path")
+        return {_stem(path): path}
+    found: dict[str, Path] = {}
+    for file in sorted(path.rglob("*")):
+        hidden = any(part.startswith(".") for part in file.relative_to(path).parts)
+        if hidden or file.is_dir() or not (file.name.endswith(TABLE) or file.suffix.lower() in TEXTS):
+            continue
+        other = found.setdefault(_stem(file), file)
+        if other != file:
+            raise InputError(
+                file,
+                f"and {other} are both labels of '{_stem(file)}'",
+                expected="one label file for each name",
+                advice="name the directory of one kind of labels alone",
+            )
+    if not found:
+        raise InputError(
+            path,
+            "holds no label file, nor do its directories",
+            expected=f"files that end in {' or '.join((*TEXTS, TABLE))}",
+            advice="check the directory",
+        )
+    return found
+
+
+def _stem(file: Path) -> str:
+    return file.name.removesuffix(TABLE) if file.name.endswith(TABLE) else file.stem
+
+
 def _files(path: Path) -> list[Path]:
     """The files of the one kind that the directory `path` holds."""
     kinds = {kind: _ending(path, kind) for kind in (TABLE, *TEXTS)}

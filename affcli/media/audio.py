@@ -6,6 +6,7 @@ filled with zeros, and an overlap is cut.  Channels are averaged with equal weig
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -55,21 +56,62 @@ def read_sound(path: Path, sample_rate: int) -> Sound | None:
     Raises InputError where the file cannot be opened, where a sound track holds nothing that can be decoded, and
     where its sample rate changes on the way.
     """
-    with open_container(path) as container:
-        if not container.streams.audio:
+    with _opened(path) as track:
+        if track is None:
             return None
-        decoder = Decoder(container, container.streams.audio[0])
-        track = _Track(path, decoder)
         waveform = np.concatenate([np.zeros(0, np.int16), *_resampled(track, sample_rate)])
-        if track.rate is None:
-            raise InputError(
-                path,
-                "has a sound track of which nothing can be decoded",
-                advice="check that it plays, or remove the track: ffmpeg -i in.mp4 -c copy -an out.mp4",
-            )
         scale = Fraction(sample_rate, track.rate)
         holes = [(round(first * scale), round(after * scale)) for first, after in track.holes]
-    return Sound(waveform, sample_rate, track.start_us, holes, decoder.errors + decoder.broken)
+        return Sound(waveform, sample_rate, track.start_us, holes, track.errors)
+
+
+@dataclass(frozen=True)
+class Extent:
+    """From when to when a sound track lasts, and what it is made of; found by decoding all of it."""
+
+    sample_rate: int  # Hz, of the decoded sound
+    channels: int
+    start_us: int  # time of the first sample on the container's clock
+    samples: int  # from the first to the last, holes included
+    silent: bool  # every sample is zero
+    decode_errors: int
+
+    @property
+    def end_us(self) -> int:
+        """Time at which the last sample is over."""
+        return self.start_us + clock.to_microseconds(self.samples, Fraction(1, self.sample_rate))
+
+
+def measure_sound(path: Path) -> Extent | None:
+    """How long the first sound track of a media file lasts; None where it has none.
+
+    Nothing is resampled or kept, so memory does not grow with the length.  Raises InputError as `read_sound` does.
+    """
+    with _opened(path) as track:
+        if track is None:
+            return None
+        samples, silent = 0, True
+        for chunk in track:
+            samples += len(chunk)
+            silent = silent and not bool(_quantised(chunk).any())
+        return Extent(track.rate, track.channels, track.start_us, samples, silent, track.errors)
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[_Track | None]:
+    with open_container(path) as container:
+        streams = container.streams.audio
+        if streams and streams[0].codec_context is None:
+            raise _undecodable(path)
+        yield _Track(path, Decoder(container, streams[0])) if streams else None
+
+
+def _undecodable(path: Path) -> InputError:
+    return InputError(
+        path,
+        "has a sound track of which nothing can be decoded",
+        advice="check that it plays, or remove the track: ffmpeg -i in.mp4 -c copy -an out.mp4",
+    )
 
 
 class _Track:
@@ -78,7 +120,8 @@ class _Track:
     def __init__(self, path: Path, decoder: Decoder) -> None:
         self._path = path
         self._decoder = decoder
-        self.rate: int | None = None  # of the decoded sound: what the stream announces can be half of it (HE-AAC)
+        self.rate = 0  # Hz, of the decoded sound: what the stream announces can be half of it (HE-AAC)
+        self.channels = 0
         self.start_us = 0
         self.holes: list[tuple[int, int]] = []  # in samples at `rate`, from the first
 
@@ -87,8 +130,9 @@ class _Track:
         for frame in self._decoder:
             samples = _mono(frame)
             at = position if frame.pts is None else round(frame.pts * frame.time_base * frame.sample_rate)
-            if self.rate is None:
+            if not self.rate:
                 self.rate = frame.sample_rate
+                self.channels = frame.layout.nb_channels
                 self.start_us = clock.to_microseconds(frame.pts or 0, frame.time_base or Fraction(1))
                 origin = position = at
             if frame.sample_rate != self.rate:
@@ -107,6 +151,13 @@ class _Track:
                 samples = samples[position - at :]
             position += len(samples)
             yield samples
+        if not self.rate:
+            raise _undecodable(self._path)
+
+    @property
+    def errors(self) -> int:
+        """Packets that could not be decoded, and one more where the file breaks off."""
+        return self._decoder.errors + self._decoder.broken
 
     def _silence(self, length: int, rate: int) -> Iterator[NDArray[np.float32]]:
         if length > _LONGEST_HOLE_SECONDS * rate:

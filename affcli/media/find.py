@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from affcli.errors import InputError
 
@@ -43,6 +44,59 @@ def sources(paths: Iterable[Path]) -> list[Source]:
                 advice="rename one of them, or write them to different directories",
             )
     return list(found.values())
+
+
+Person = Literal["main", "left", "right"]
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """One label file's clip: its video, and who in it the labels are of."""
+
+    clip: str  # stem of the label file
+    source: Source
+    person: Person
+
+
+@dataclass(frozen=True)
+class Matches:
+    """Which label files are of which videos, and what is left over of both."""
+
+    labelled: list[Labelled]  # by video, in the order of the videos, then by name
+    without_video: list[str]  # stems of label files, by name
+    without_labels: list[Source]  # in the order of the videos
+
+    def of(self, source: Source) -> list[Labelled]:
+        """The label files of one video."""
+        return [one for one in self.labelled if one.source == source]
+
+
+def match_labels(found: Iterable[Source], stems: Iterable[str]) -> Matches:
+    """Match videos with label files, given by their stems: `X`, `X_left` and `X_right` are all of video `X`.
+
+    Only a trailing `_left` or `_right` is a person, and none where a video has the whole name: `X_left.mp4` is the
+    video of `X_left`.  A plain `X` is of the main person, also beside an `X_right`.
+    """
+    videos = {source.clip: source for source in found}
+    people: dict[str, list[Labelled]] = {clip: [] for clip in videos}
+    lost = []
+    for stem in sorted(set(stems)):
+        clip, person = _person(stem) if stem not in videos else (stem, "main")
+        if clip in videos:
+            people[clip].append(Labelled(stem, videos[clip], person))
+        else:
+            lost.append(stem)
+    labelled = [one for each in people.values() for one in each]
+    return Matches(labelled, lost, [videos[clip] for clip, each in people.items() if not each])
+
+
+def _person(stem: str) -> tuple[str, Person]:
+    """A label file's video and person, as its name says."""
+    sides: tuple[Person, Person] = ("left", "right")
+    for side in sides:
+        if stem.endswith(f"_{side}"):
+            return stem.removesuffix(f"_{side}"), side
+    return stem, "main"
 
 
 def _listed() -> list[Path]:

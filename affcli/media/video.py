@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from affcli import clock
 from affcli.errors import InputError
 from affcli.media.container import Decoder, open_container
+from affcli.media.planes import Picture
 
 log = logging.getLogger(__name__)
 
@@ -36,13 +37,26 @@ class Frame:
     index: int
     time_us: int
     corrupt: bool
-    _decoded: Any = field(repr=False)
+    picture: Picture = field(repr=False)
+
+    @property
+    def width(self) -> int:
+        """px, upright."""
+        return self.picture.width
+
+    @property
+    def height(self) -> int:
+        """px, upright."""
+        return self.picture.height
+
+    @property
+    def rotation(self) -> int:
+        """Degrees by which the stored picture is turned, counter-clockwise, to be upright: 0, 90, 180 or 270."""
+        return 90 * self.picture.turns
 
     def image(self) -> NDArray[np.uint8]:
-        """The upright picture, (height, width, 3) uint8 RGB, through the stream's own colour matrix and range."""
-        picture: NDArray[np.uint8] = self._decoded.to_ndarray(format="rgb24")
-        turns = self._decoded.rotation // 90
-        return np.ascontiguousarray(np.rot90(picture, turns)) if turns else picture
+        """The whole upright picture, (height, width, 3) uint8 RGB."""
+        return self.picture.whole()
 
 
 @dataclass
@@ -55,10 +69,12 @@ class Video:
 
     path: Path
     rate: Fraction | None  # the container's average rate: a hint, to be checked against the times
+    base_rate: Fraction | None  # the lowest rate at which all times can stand, as the container's reader guesses it
     time_base: Fraction  # what the container counts time in, s
     duration_us: int | None  # as the container states it
     stated_frames: int  # as the container states it; 0 where it does not
     tolerance_us: int  # of the duration
+    pixels: int  # of a picture, as the container states them; single pictures may be of another size
     keep_partial: bool = False
     decoded: int | None = None
     decode_errors: int = 0
@@ -72,8 +88,13 @@ class Video:
         return round(self.rate * self.duration_us / clock.MICROSECONDS)
 
     def constant_rate(self, time_us: NDArray[np.int64]) -> Fraction | None:
-        """The frame rate where the (n,) times agree with it, to the rounding of the container's time base."""
-        return clock.constant_rate(time_us, self.rate, clock.to_microseconds(1, self.time_base / 2) + 1)
+        """The frame rate where the (n,) times agree with it, to the rounding of the container's time base.
+
+        An edit or a late end spoils the average rate that a container states, for frames that are quite regular.
+        """
+        tolerance_us = clock.to_microseconds(1, self.time_base / 2) + 1
+        rates = (clock.constant_rate(time_us, rate, tolerance_us) for rate in (self.rate, self.base_rate))
+        return next((rate for rate in rates if rate is not None), None)
 
     def frames(self) -> Iterator[Frame]:
         """Every decoded frame.
@@ -95,7 +116,7 @@ class Video:
                 last_us = time_us
                 end_us = time_us - first_us + clock.to_microseconds(decoded.duration or 0, self.time_base)
                 damaged += decoded.is_corrupt
-                yield Frame(count, time_us, bool(decoded.is_corrupt), decoded)
+                yield Frame(count, time_us, bool(decoded.is_corrupt), Picture(decoded))
                 count += 1
         if self.decoded is None:
             self._account(count, damaged, end_us, decoder)
@@ -181,6 +202,13 @@ def open_video(path: Path, *, keep_partial: bool = False) -> Video:
                 path, f"holds {' and '.join(kinds)} only", expected="a video stream", advice="name a video file"
             )
         stream = container.streams.video[0]
+        if stream.codec_context is None:
+            raise InputError(
+                path,
+                "holds video in a coding that FFmpeg does not know",
+                expected="video that can be decoded",
+                advice="write it anew, in H.264 for instance, with the program that made it",
+            )
         if stream.width * stream.height > _MOST_PIXELS:
             raise _too_large(path, stream.width, stream.height)
         # Everything needed later is copied now: a closed container answers with garbage.
@@ -193,10 +221,12 @@ def open_video(path: Path, *, keep_partial: bool = False) -> Video:
         return Video(
             path,
             Fraction(stream.average_rate) if stream.average_rate else None,
+            Fraction(stream.base_rate) if stream.base_rate else None,
             Fraction(stream.time_base),
             duration,
             stream.frames,
             tolerance,
+            stream.width * stream.height,
             keep_partial,
         )
 

@@ -22,7 +22,8 @@ CLIP, N, RATE, SECOND = "clip_left", 4, "25", 16_000
 TIMES = np.arange(N) * 40_000
 VALID = np.array([True, True, True, False])
 
-FACE_RECIPE = recipes.recipe("extract-faces", configs.Faces(), weights={"centerface": "ab" * 32})
+TRACKS_RECIPE = recipes.recipe("find-faces", configs.Tracks(), weights={"centerface": "ab" * 32})
+FACE_RECIPE = recipes.recipe("extract-faces", configs.Faces(), parents=[TRACKS_RECIPE])
 AUDIO_RECIPE = recipes.recipe("extract-audio", configs.Audio())
 FEATURES_RECIPE = recipes.recipe("embed", {"encoder": "toy"}, parents=[FACE_RECIPE])
 LABELS_RECIPE = recipes.recipe("import-labels", {"not_annotated": "empty, or below -1"})
@@ -79,7 +80,7 @@ def tracks() -> None:
         "corrupt": np.array([False, False, True, False]),
     }
     facts = {"width": 320, "height": 240, "rate": RATE, "decode_errors": 1, "stated_frames": N, "partial": False}
-    write("clip.tracks", TRACKS, content, {**facts, "frames": 3}, FACE_RECIPE)
+    write("clip.tracks", TRACKS, content, {**facts, "frames": 3}, TRACKS_RECIPE)
 
 
 def audio() -> None:

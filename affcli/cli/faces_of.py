@@ -1,0 +1,235 @@
+"""The work of extract-faces on one video: its tracks, and the crops of the people that are wanted of it."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import itertools
+import logging
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from affcli import recipes, tables
+from affcli.arrays import Spool
+from affcli.cli.extraction import Clip, Job, Tally, clips_of
+from affcli.cli.pipeline import ahead
+from affcli.cli.workers import Report
+from affcli.clips import table_path
+from affcli.configs import Faces, Tracks
+from affcli.errors import InputError, SchemaError, some
+from affcli.faces import open_detector
+from affcli.faces.crops import encode_jpeg
+from affcli.faces.detections import Detector
+from affcli.faces.extract import (
+    Cutting,
+    Seen,
+    collected,
+    crops,
+    face_columns,
+    held_frames_fit,
+    hole_us,
+    put_aside,
+    replay,
+    seen_by,
+    settled,
+    track_columns,
+)
+from affcli.faces.persons import persons
+from affcli.faces.select import Person, choose, people
+from affcli.faces.watch import Watch
+from affcli.files import explained
+from affcli.media.video import Frame, Video, open_video
+from affcli.recipes import Recipe
+from affcli.schemas import FACES, TRACKS
+
+log = logging.getLogger(__name__)
+
+_CROPS_AT_ONCE = 64
+_USUAL_RATE = 30.0  # frames per second, where the container states none
+
+Cut = Callable[[Person | None], Iterator[NDArray[np.uint8]]]  # the crops of one person, a frame each
+
+
+@dataclass(frozen=True)
+class Order:
+    """What is wanted of every video."""
+
+    out: Path
+    tracks: Tracks
+    faces: Faces
+    recipe: Recipe  # of the tracks
+    keep_partial: bool
+    force: bool
+    from_tracks: bool
+
+
+@dataclass(frozen=True)
+class _Known:
+    """What is known of a video: who is in it, and how it decoded."""
+
+    seen: Seen
+    recipe: Recipe
+    facts: dict[str, Any]
+    people: list[Person]
+
+
+def work(order: Order, shared: bool, job: Job, report: Report) -> Tally:
+    """Make what is missing of one video's clips; `shared` says that other videos are worked on at the same time."""
+    inputs = [recipes.source(job.path)]
+    with contextlib.ExitStack() as opened:
+        known = _read(order, job, inputs)
+        video = open_video(job.path, keep_partial=order.keep_partial)
+        if known is None:
+            cut, seen = _look(order, job, video, opened, shared, report)
+            known = _watched(order, job, video, seen, inputs)
+        else:
+            cut = _cut_again(order, video, report)
+        made = kept = 0
+        for clip in job.clips or _everybody(job, known):
+            recipe = recipes.recipe("extract-faces", order.faces, parents=[known.recipe])
+            path = table_path(order.out, clip.name, FACES.name)
+            unless = "" if order.keep_partial else "partial"
+            if not order.force and tables.keep(path, FACES, recipe, inputs, unless, {"person": clip.person}):
+                kept += 1
+                continue
+            person = _choose(job, known, clip.person)
+            with tables.Writer(path, FACES, recipe=recipe, inputs=inputs) as writer:
+                _write(order, writer, clip, person, known, cut)
+            made += 1
+    return Tally(made, kept)
+
+
+def _read(order: Order, job: Job, inputs: list[dict[str, str]]) -> _Known | None:
+    """What an earlier run found; None where it has to be found (again)."""
+    path = table_path(order.out, job.stem, TRACKS.name)
+    unless = "" if order.keep_partial else "partial"
+    if not order.from_tracks and (order.force or not tables.keep(path, TRACKS, order.recipe, inputs, unless)):
+        return None
+    table = tables.read(path, TRACKS)
+    if table.header.inputs != inputs:
+        raise SchemaError(
+            path,
+            f"was made of another file than {job.path}",
+            expected="the tracks of this video",
+            advice="leave --from-tracks out, or name the video that they are of",
+        )
+    facts = table.header.facts
+    columns = {name: table.column(name) for name in table.data.column_names}
+    seen = replay(columns, facts["width"], facts["height"], hole_us(order.faces))
+    return _known(order, seen, table.header.recipe, {name: facts[name] for name in facts if name != "frames"})
+
+
+def _look(
+    order: Order, job: Job, video: Video, opened: contextlib.ExitStack, shared: bool, report: Report
+) -> tuple[Cut, Seen]:
+    """Look at all frames of a video; the crops of all faces are put aside where memory allows."""
+    cutting = Cutting.of(order.faces)
+    watch = Watch(_detector(order.tracks), order.tracks, hole_us(order.faces))
+    frames = _counted(video.frames(), report)
+    rate = float(video.rate or _USUAL_RATE)
+    spool, places = None, None
+    if held_frames_fit(cutting, order.tracks, order.faces, rate, video.pixels):
+        with explained(table_path(order.out, job.stem, TRACKS.name)):
+            order.out.mkdir(parents=True, exist_ok=True)
+            spool = opened.enter_context(contextlib.closing(Spool(order.out)))
+            # Alone, a video has several cores to itself: decoding, looking and cutting go on side by side.
+            final = settled(frames if shared else ahead(frames), watch, cutting.smoothing.reach)
+            places = put_aside(final if shared else ahead(final), watch, cutting, spool)
+    else:
+        for _ in settled(frames if shared else ahead(frames), watch, 0):
+            pass
+    seen = seen_by(watch, persons(watch.tracks, watch.appearance, order.tracks))
+    if spool is None or places is None:
+        return _cut_again(order, video, report), seen
+    return functools.partial(collected, len(seen.time_us), places, spool, cutting.empty), seen
+
+
+def _cut_again(order: Order, video: Video, report: Report) -> Cut:
+    """Cut crops in a pass of its own."""
+    return lambda person: crops(_counted(video.frames(), report), person, Cutting.of(order.faces))
+
+
+def _watched(order: Order, job: Job, video: Video, seen: Seen, inputs: list[dict[str, str]]) -> _Known:
+    """Write the tracks of a video that was looked at."""
+    rate = video.constant_rate(seen.time_us)
+    facts = {
+        "width": seen.width,
+        "height": seen.height,
+        "rate": str(rate) if rate else None,
+        "decode_errors": video.decode_errors,
+        "stated_frames": video.stated_frames,
+        "partial": video.partial,
+    }
+    path = table_path(order.out, job.stem, TRACKS.name)
+    columns = track_columns(job.stem, seen)
+    tables.write(
+        path, TRACKS, columns, recipe=order.recipe, inputs=inputs, facts={**facts, "frames": len(seen.time_us)}
+    )
+    return _known(order, seen, order.recipe, facts)
+
+
+def _known(order: Order, seen: Seen, recipe: Recipe, facts: dict[str, Any]) -> _Known:
+    return _Known(
+        seen, recipe, facts, people(seen.tracks, seen.person, seen.width, seen.height, order.tracks.min_track)
+    )
+
+
+def _everybody(job: Job, known: _Known) -> list[Clip]:
+    """A clip for every person, the main one first."""
+    if not known.people:
+        log.warning("%s: no face in any of %d frames: nobody to make a clip of", job.path, len(known.seen.time_us))
+    return [clip for person in known.people for clip in clips_of(job.stem, str(person.number))]
+
+
+def _choose(job: Job, known: _Known, who: str) -> Person | None:
+    person = choose(known.people, who, known.seen.width)
+    n = len(known.seen.time_us)
+    if person is None and who.isdigit():
+        there = some(f"{one.number} ({sum(t.detections for t in one.tracks)} detections)" for one in known.people)
+        raise InputError(
+            job.path,
+            f"has no track {who}",
+            expected=f"one of {there}" if there else "a face",
+            advice="choose another with --subject",
+        )
+    if not known.people:
+        log.warning("%s: no face in any of %d frames", job.path, n)
+    elif person is None:
+        log.warning("%s: nobody on the %s in any of %d frames", job.path, who, n)
+    return person
+
+
+def _write(order: Order, writer: tables.Writer, clip: Clip, person: Person | None, known: _Known, cut: Cut) -> None:
+    """The table of one clip, and its crops."""
+    columns = face_columns(clip.name, known.seen, person, Cutting.of(order.faces))
+    packed = order.faces.format == "jpeg"
+    items = zip(cut(person), columns["valid"], strict=True)
+    sizes = [0]
+    while batch := list(itertools.islice(items, _CROPS_AT_ONCE)):
+        if packed:
+            files = [encode_jpeg(crop) if valid else np.zeros(0, np.uint8) for crop, valid in batch]
+            sizes += [len(file) for file in files]
+            writer.append(np.concatenate(files))
+        else:
+            writer.append(np.stack([crop for crop, _ in batch]))
+    if packed:
+        columns["jpeg_end"] = np.cumsum(sizes)[1:]
+    facts = {"faces": int(columns["valid"].sum()), "person": clip.person, "format": order.faces.format}
+    writer.finish(columns, {**known.facts, **facts})
+
+
+def _counted(frames: Iterator[Frame], report: Report) -> Iterator[Frame]:
+    for frame in frames:
+        yield frame
+        report(1)
+
+
+@functools.cache
+def _detector(config: Tracks) -> Detector:
+    """One network for all videos of a process."""
+    return open_detector(config.detector, config)

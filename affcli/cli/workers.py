@@ -1,0 +1,182 @@
+"""Jobs over processes: one job at a time each, and a process that is killed costs no other job."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import logging.handlers
+import multiprocessing
+import os
+import queue
+import signal
+import traceback
+from collections import deque
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from typing import Any, Generic, TypeVar
+
+from affcli.errors import AffcliError, InputError
+
+J = TypeVar("J")
+R = TypeVar("R")
+
+Report = Callable[[int], None]  # told how many frames further the job is
+Work = Callable[[J, Report], R]
+
+_REPORT_FRAMES = 25
+_LIVES = 2  # processes that one job may cost
+
+
+@dataclass(frozen=True)
+class Done(Generic[J, R]):
+    """A job that ended: with a result, or with a failure of its own."""
+
+    job: J
+    result: R | None = None
+    failure: AffcliError | None = None
+
+
+def machine() -> int:
+    """How many processes this machine has cores for."""
+    return len(os.sched_getaffinity(0))
+
+
+def alone(work: Work[J, R], jobs: Sequence[J], report: Report) -> Generator[Done[J, R], None, None]:
+    """The jobs one after the other, in this process."""
+    for job in jobs:
+        try:
+            yield Done(job, work(job, report))
+        except AffcliError as error:
+            yield Done(job, failure=error)
+
+
+def side_by_side(work: Work[J, R], jobs: Sequence[J], count: int, report: Report) -> Generator[Done[J, R], None, None]:
+    """The jobs over `count` processes, as they end; `work` and the jobs must be picklable.
+
+    A process that dies (killed for its memory, say) is replaced and its job begun again, once.  Any other exception
+    than AffcliError is a bug: it is raised here, with the process's own traceback.
+    """
+    waiting = deque((job, _LIVES) for job in jobs)
+    working: dict[Connection, _Worker] = {}
+    try:
+        while waiting or working:
+            while waiting and len(working) < count:
+                job, lives = waiting.popleft()
+                worker = _Worker(work, job, lives)
+                working[worker.connection] = worker
+            for ready in wait(list(working)):
+                assert isinstance(ready, Connection)
+                worker = working[ready]
+                try:
+                    kind, content = ready.recv()
+                except EOFError:
+                    del working[ready]
+                    status = worker.join()
+                    if worker.lives > 1:
+                        waiting.appendleft((worker.job, worker.lives - 1))
+                    else:
+                        yield Done(worker.job, failure=_killed(worker.job, status))
+                    continue
+                if kind == "frames":
+                    report(content)
+                elif kind == "log":
+                    logging.getLogger(content.name).handle(content)
+                elif kind == "bug":
+                    raise RuntimeError(f"in a worker process:\n{content}")
+                else:
+                    yield Done(worker.job, **{kind: content})
+                    if waiting:
+                        job, lives = waiting.popleft()
+                        worker.give(job, lives)
+                    else:
+                        del working[ready]
+                        worker.dismiss()
+    finally:
+        for worker in working.values():
+            worker.terminate()
+
+
+def _killed(job: object, status: int) -> InputError:
+    name = signal.Signals(-status).name if status < 0 else f"status {status}"
+    return InputError(
+        job,
+        f"the process that worked on it was ended twice ({name})",
+        expected="enough memory",
+        advice="run again with --workers 1, or on a machine with more memory",
+    )
+
+
+class _Worker:
+    """A process that is given jobs one at a time."""
+
+    def __init__(self, work: Any, job: Any, lives: int) -> None:
+        context = multiprocessing.get_context("spawn")
+        self.connection, theirs = context.Pipe()
+        level = logging.getLogger("affcli").level
+        self._process = context.Process(target=_serve, args=(theirs, work, level), daemon=True)
+        self._process.start()
+        theirs.close()  # so that its death is the end of the pipe
+        self.give(job, lives)
+
+    def give(self, job: Any, lives: int) -> None:
+        self.job, self.lives = job, lives
+        with contextlib.suppress(BrokenPipeError):  # it died just now: the end of the pipe says so
+            self.connection.send(job)
+
+    def dismiss(self) -> None:
+        """No more jobs."""
+        with contextlib.suppress(BrokenPipeError):
+            self.connection.send(None)
+        self.join()
+
+    def join(self) -> int:
+        """Wait for its end; the exit status, or the negative number of a signal."""
+        self._process.join()
+        self.connection.close()
+        return self._process.exitcode or 0
+
+    def terminate(self) -> None:
+        """End it now; it leaves nothing half-written."""
+        self._process.terminate()
+        self.join()
+
+
+def _serve(connection: Connection, work: Any, level: int) -> None:
+    """The process's side."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent, which ends us
+    signal.signal(signal.SIGTERM, _leave)
+    records: queue.SimpleQueue[logging.LogRecord] = queue.SimpleQueue()
+    logger = logging.getLogger("affcli")
+    logger.handlers[:] = [logging.handlers.QueueHandler(records)]
+    logger.setLevel(level)
+    frames = 0
+
+    def report(count: int) -> None:
+        nonlocal frames
+        frames += count
+        if frames >= _REPORT_FRAMES or not count:
+            connection.send(("frames", frames))
+            frames = 0
+
+    def say() -> None:
+        report(0)
+        while not records.empty():
+            connection.send(("log", records.get()))
+
+    # Where the parent was killed there is nobody left to tell anything.
+    with contextlib.suppress(EOFError, ConnectionError):
+        while (job := connection.recv()) is not None:
+            try:
+                answer = ("result", work(job, report))
+            except AffcliError as error:
+                answer = ("failure", error)
+            except Exception:
+                answer = ("bug", traceback.format_exc())
+            say()
+            connection.send(answer)
+    connection.close()
+
+
+def _leave(number: int, _frame: object) -> None:
+    raise SystemExit(128 + number)

@@ -1,0 +1,87 @@
+"""One look at one picture: all of it, or the region around one face."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from affcli.configs import Tracks
+from affcli.faces.align import degenerate
+from affcli.faces.detections import SAME_FACE, Detections, Detector, joined, overlaps, suppress
+from affcli.faces.track import as_points
+from affcli.media.planes import Picture
+
+Pick = tuple[NDArray[np.float32], float]  # a face (14,) and its score
+
+_SHIFTED, _SCALED = 0.12, 0.15  # of the anchor's longer side: beyond these a region is put around the face anew
+
+
+class Searcher:
+    """Gives the detector pictures at the scales of the settings; its answers are in pixels of the whole picture."""
+
+    def __init__(self, detector: Detector, config: Tracks) -> None:
+        self.config = config
+        self._detector = detector
+
+    def into(self, picture: Picture, anchor: NDArray[np.float32], expected: NDArray[np.float32]) -> Pick | None:
+        """The face (14,) nearest the expected box in the region around `anchor`, and its score."""
+        side = max(8, round(self.config.roi_scale * float(max(anchor[2] - anchor[0], anchor[3] - anchor[1]))))
+        left, top = (round(float(middle) - side / 2) for middle in centre(anchor))
+        size = self.config.roi_size
+        found = self._usable(self._detector(picture.region(left, top, side, side, size, size)), side / size, left, top)
+        if not len(found):
+            return None
+        overlap = overlaps(expected[None], found.boxes)[0]
+        best = int(np.argmax(overlap))
+        if overlap[best] < self.config.track_iou:
+            return None
+        return as_points(found)[best], float(found.scores[best])
+
+    def whole(self, picture: Picture, *, nobody: bool, new_scene: bool) -> Detections:
+        """Every face of a whole picture, with a second and finer search in a new scene, or where there is nobody."""
+        found = self._searched_at(picture, self.config.det_size)
+        longer = max(picture.width, picture.height)
+        if (new_scene or (nobody and not len(found))) and longer > self.config.det_size < self.config.det_retry:
+            found = suppress(joined(found, self._searched_at(picture, self.config.det_retry)), SAME_FACE)
+        return found
+
+    def _searched_at(self, picture: Picture, longer_side: int) -> Detections:
+        factor = min(1.0, longer_side / max(picture.width, picture.height))
+        size = (max(1, round(picture.width * factor)), max(1, round(picture.height * factor)))
+        return self._usable(self._detector(picture.scaled(*size)), picture.width / size[0], 0, 0)
+
+    def _usable(self, found: Detections, scale: float, left: int, top: int) -> Detections:
+        """Detections in pixels of the whole picture, without what is too small and what can be no face."""
+        moved = Detections(
+            (found.boxes * np.float32(scale) + np.array([left, top, left, top], np.float32)).astype(np.float32),
+            (found.landmarks * np.float32(scale) + np.array([left, top], np.float32)).astype(np.float32),
+            found.scores,
+        )
+        wide = moved.boxes[:, 2] - moved.boxes[:, 0] >= self.config.min_face
+        return moved[wide & ~degenerate(moved.boxes, moved.landmarks)]
+
+
+def centre(box: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The middle of a box (4,), px."""
+    return np.asarray((box[:2] + box[2:]) / 2, np.float32)
+
+
+def overlap(one: NDArray[np.float32], other: NDArray[np.float32]) -> float:
+    """Intersection over union of two boxes (4,), 0 to 1."""
+    return float(overlaps(one[None], other[None])[0, 0])
+
+
+def has_left(anchor: NDArray[np.float32], box: NDArray[np.float32]) -> bool:
+    """Whether a face has left the middle of its region, or grown or shrunk in it."""
+    sides = anchor[2:] - anchor[:2]
+    longer = float(sides.max())
+    shift = np.abs(centre(box) - centre(anchor)).max() / longer
+    scale = abs(float((box[2:] - box[:2]).max()) / longer - 1)
+    return bool(shift > _SHIFTED or scale > _SCALED)
+
+
+def is_close(lost: NDArray[np.float32], box: NDArray[np.float32]) -> bool:
+    """Whether a face that jumped out of its region can be this one: within its own width, about as large."""
+    width, other = float(lost[2] - lost[0]), float(box[2] - box[0])
+    distance = float(np.hypot(*(centre(lost) - centre(box))))
+    return distance <= width and max(width, other) <= 1.5 * min(width, other)
