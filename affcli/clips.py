@@ -26,7 +26,7 @@ def file_name(clip: str) -> str:
             f"clip {clip!r}",
             "cannot be a name of files",
             expected="letters, digits, blanks and ._-+=,()[]@~'!& (but no . - ~ or blank first), 200 bytes at most",
-            advice="rename the file",
+            advice="rename it",
         )
     return clip
 

@@ -8,8 +8,8 @@ set -eu
 [ $# -eq 3 ] || { echo "usage: pipeline.sh VIDEOS LABELS OUT" >&2; exit 2; }
 videos=$1 labels=$2 out=$3
 
-affcli extract-faces "$videos" "$out"
-affcli extract-audio "$videos" "$out"
+affcli extract-faces "$videos" "$out" --labels "$labels"
+affcli extract-audio "$videos" "$out" --labels "$labels"
 affcli embed "$out" "$out" --encoder centerface-b448
 affcli embed "$out" "$out" --encoder mfcc-mel
 affcli import-labels "$labels/Train_Set" "$out"

@@ -59,8 +59,8 @@ def test_one_bad_file_does_not_stop_the_others(affcli: Command, tmp_path: Path) 
     said = done.stderr.splitlines()
     assert said[0].startswith(f"affcli: {labels}/a.txt, line 2: has 1 cell, expected 2")
     assert said[1].startswith(f"affcli: {labels}/c.csv: clip 'b' is in {labels}/b.txt too")
-    assert said[2].startswith("affcli: clip '../d': cannot be a name of files")
-    names = f"{labels}/a.txt, line 2, {labels}/c.csv, clip '../d'"
+    assert said[2].startswith(f"affcli: {labels}/d.csv, clip '../d': cannot be a name of files")
+    names = f"{labels}/a.txt, line 2, {labels}/c.csv, {labels}/d.csv, clip '../d'"
     assert said[3:] == [f"affcli: 4 clips: 1 made, 3 failed ({names})"]
     assert [path.name for path in out.iterdir()] == ["b.affect.parquet"]
 
@@ -72,9 +72,9 @@ def test_one_bad_clip_of_a_file_does_not_stop_the_others(affcli: Command, tmp_pa
     done = affcli("import-labels", tmp_path, tmp_path / "out")
     assert done.returncode == 3
     said = done.stderr.splitlines()
-    assert said[0].startswith("affcli: clip '../y': cannot be a name of files")
+    assert said[0].startswith(f"affcli: {tmp_path}/more.csv, clip '../y': cannot be a name of files")
     assert said[1].startswith(f"affcli: {tmp_path}/more.csv: clip 'a' is in {tmp_path}/a.txt too")
-    assert said[2:] == [f"affcli: 5 clips: 3 made, 2 failed (clip '../y', {tmp_path}/more.csv)"]
+    assert said[2:] == [f"affcli: 5 clips: 3 made, 2 failed ({tmp_path}/more.csv, clip '../y', {tmp_path}/more.csv)"]
     assert sorted(path.name[0] for path in (tmp_path / "out").iterdir()) == ["a", "x", "z"]
     done = affcli("import-labels", tmp_path, tmp_path / "out")
     assert "affcli: 5 clips: 3 up to date, 2 failed" in done.stderr

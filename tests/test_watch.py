@@ -150,6 +150,41 @@ def test_a_cut_ends_all_tracks() -> None:
     assert spans(watch) == [(0, 30), (31, 59)]
 
 
+def test_pictures_of_another_size_are_a_cut() -> None:
+    """A face at the same pixels of a picture of twice the size is at another place."""
+    watch = Watch(Squares(), Tracks(), 200_000)
+    for index in range(40):
+        double = 1 + (index >= 25)
+        image = np.full((180 * double, 320 * double, 3), 90, np.uint8)
+        image[40:110, 100:170] = COLOURS[0]
+        watch.look(Frame(index, 40_000 * index, False, Picture(av.VideoFrame.from_ndarray(image, format="rgb24"))))
+    watch.finish()
+    assert spans(watch) == [(0, 24), (25, 39)]
+    assert (watch.width, watch.height) == (320, 180)
+
+
+def test_who_was_hidden_does_not_take_over_the_face_that_hides_them() -> None:
+    """Two faces go past each other, the green one in front: for a while it is alone where the red one was last."""
+
+    def scene(index: int) -> dict[int, Place]:
+        shift = float(np.clip((index - 40) / 20, 0, 1)) * 300
+        hidden = abs(300 - 2 * shift) < 70
+        return {**({} if hidden else {0: (100 + shift, 120, 90)}), 1: (400 - shift, 120, 90)}
+
+    watch, _ = watched(scene, 90)
+    person = persons(watch.tracks, watch.appearance, Tracks())
+    found = people(watch.tracks, person, watch.width, watch.height, 3)
+    assert len(found) == 2
+    seen, cutting = seen_by(watch, person), Cutting.of(Faces())
+    red = face_columns("a", seen, choose(found, "left", WIDTH), cutting)
+    green = face_columns("a", seen, choose(found, "right", WIDTH), cutting)
+    assert green["valid"].all()
+    assert np.abs(green["x1"] - [scene(i)[1][0] for i in range(90)]).max() < 8
+    shown = np.array([0 in scene(i) for i in range(90)])
+    assert (red["valid"] <= shown).all() and (red["valid"] == shown).sum() >= 84
+    assert red["valid"][np.r_[0:40, 60:90]].all()
+
+
 def test_a_face_that_is_away_for_long_comes_back_as_a_new_track() -> None:
     watch, _ = watched(lambda i: {} if 20 <= i < 60 else still(i), 100)
     assert spans(watch) == [(0, 19), (60, 99)]

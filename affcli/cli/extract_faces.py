@@ -74,7 +74,7 @@ def extract_faces(
         )
     run = Run(0)
     jobs = jobs_of(videos, labels, subject, run)
-    weights = open_detector(tracks.detector, tracks).weights
+    weights = {} if from_tracks else open_detector(tracks.detector, tracks).weights
     named = {**recipes.plain(tracks), "detector": detector_name(tracks.detector)}
     order = Order(
         out, tracks, faces, recipes.recipe("find-faces", named, weights=weights), keep_partial, force, from_tracks

@@ -23,7 +23,7 @@ LABELS = typer.Option(
     None,
     "--labels",
     help="Directory of label files: make exactly the clips that they name, NAME_left and NAME_right of video NAME "
-    "included.",
+    "included. Where a directory of videos is named, each label file must have its video there.",
 )
 WORKERS = typer.Option(
     0, "--workers", min=0, max=256, help="Videos that are worked on at a time; 0 for as many as there are cores."
@@ -70,11 +70,13 @@ def jobs_of(videos: list[Path], labels: Path | None, subject: str, run: Run) -> 
         return jobs
     stems = label_stems(labels)
     matches = match_labels(found, stems)
-    if matches.without_video:
+    # Who names single files does not ask for the others.
+    lost = matches.without_video if any(path.is_dir() for path in videos) else []
+    if lost:
         run.fail(
             InputError(
                 labels,
-                f"has labels of {some(matches.without_video)}, whose videos are not there",
+                f"has labels of {some(lost)}, whose videos are not there",
                 expected="a video for each label file",
                 advice="name the videos' directory too, or take these label files out",
             )
@@ -88,7 +90,7 @@ def jobs_of(videos: list[Path], labels: Path | None, subject: str, run: Run) -> 
             people = {clip: "rest" if person == "main" else person for clip, person in people.items()}
         if people:
             jobs.append(Job(one.path, one.clip, tuple(Clip(*pair) for pair in people.items())))
-    run.clips = len(matches.labelled) + bool(matches.without_video)
+    run.clips = len(matches.labelled) + bool(lost)
     return jobs
 
 

@@ -88,7 +88,7 @@ def work(order: Order, shared: bool, job: Job, report: Report) -> Tally:
             cut, seen = _look(order, job, video, opened, shared, report)
             known = _watched(order, job, video, seen, inputs)
         else:
-            cut = _cut_again(order, video, report)
+            cut = _cut_again(order, job, video, len(known.seen.time_us), report)
         made = kept = 0
         for clip in job.clips or _everybody(job, known):
             recipe = recipes.recipe("extract-faces", order.faces, parents=[known.recipe])
@@ -110,6 +110,10 @@ def _read(order: Order, job: Job, inputs: list[dict[str, str]]) -> _Known | None
     unless = "" if order.keep_partial else "partial"
     if not order.from_tracks and (order.force or not tables.keep(path, TRACKS, order.recipe, inputs, unless)):
         return None
+    if not path.exists():
+        raise InputError(
+            path, "does not exist", expected=f"the tracks of {job.path}", advice="run once without --from-tracks"
+        )
     table = tables.read(path, TRACKS)
     if table.header.inputs != inputs:
         raise SchemaError(
@@ -145,13 +149,31 @@ def _look(
             pass
     seen = seen_by(watch, persons(watch.tracks, watch.appearance, order.tracks))
     if spool is None or places is None:
-        return _cut_again(order, video, report), seen
+        return _cut_again(order, job, video, len(seen.time_us), report), seen
     return functools.partial(collected, len(seen.time_us), places, spool, cutting.empty), seen
 
 
-def _cut_again(order: Order, video: Video, report: Report) -> Cut:
-    """Cut crops in a pass of its own."""
-    return lambda person: crops(_counted(video.frames(), report), person, Cutting.of(order.faces))
+def _cut_again(order: Order, job: Job, video: Video, n: int, report: Report) -> Cut:
+    """Cut crops in a pass of its own, over the n frames that the tracks are of."""
+    return lambda person: crops(
+        _counted(_as_many(order, job, video.frames(), n), report), person, Cutting.of(order.faces)
+    )
+
+
+def _as_many(order: Order, job: Job, frames: Iterator[Frame], n: int) -> Iterator[Frame]:
+    """The frames.  Raises SchemaError where they are not n: another version of FFmpeg decodes some videos otherwise."""
+    count = 0
+    for frame in frames:
+        count += 1
+        if count <= n:
+            yield frame
+    if count != n:
+        raise SchemaError(
+            table_path(order.out, job.stem, TRACKS.name),
+            f"has the tracks of {n} frames",
+            expected=f"those of the {count} frames that are decoded of {job.path}",
+            advice="make them again with --force",
+        )
 
 
 def _watched(order: Order, job: Job, video: Video, seen: Seen, inputs: list[dict[str, str]]) -> _Known:

@@ -33,7 +33,6 @@ def import_labels(
     clip's name.
     """
     from affcli import recipes, tables
-    from affcli.clips import table_path
     from affcli.labels.read import read_text, text_files
     from affcli.schemas import AFFECT
 
@@ -58,10 +57,22 @@ def import_labels(
                         advice="rename one of them, or leave one out",
                     )
                 seen[affect.clip] = path
-                target = table_path(out, affect.clip, "affect")
+                target = _target(out, affect.clip, path)
                 if not force and tables.keep(target, AFFECT, recipe, inputs):
                     run.keep()
                     continue
                 facts = {"annotated": int(affect.valid.sum()), "format": kind}
                 tables.write(target, AFFECT, affect.columns(), recipe=recipe, inputs=inputs, facts=facts)
     run.close()
+
+
+def _target(out: Path, clip: str, path: Path) -> Path:
+    """Where the table of a clip goes.  Raises InputError, naming the file it comes from, where no file can."""
+    from affcli.clips import table_path
+
+    try:
+        return table_path(out, clip, "affect")
+    except InputError as error:
+        raise InputError(
+            f"{path}, {error.subject}", error.found, expected=error.expected, advice=error.advice
+        ) from error

@@ -61,7 +61,7 @@ class Run:
             said = ", ".join(f"{count} {word}" for word, count in counts.items() if count)
             if self.failures:
                 said += f" ({some(error.subject for error in self.failures)})"
-            print(f"affcli: {self.clips} clip{'s' * (self.clips != 1)}: {said}", file=sys.stderr)
+            print(f"affcli: {self.clips} clip{'s' * (self.clips != 1)}: {said or 'nothing to make'}", file=sys.stderr)
         self.leave()
 
     def leave(self) -> None:

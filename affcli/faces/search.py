@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -13,6 +15,7 @@ from affcli.media.planes import Picture
 
 Pick = tuple[NDArray[np.float32], float]  # a face (14,) and its score
 
+_SIDES, _PLACES = 1.1, 0.1  # steps of a region: factor of its side, share of its side
 _SHIFTED, _SCALED = 0.12, 0.15  # of the anchor's longer side: beyond these a region is put around the face anew
 
 
@@ -25,9 +28,8 @@ class Searcher:
 
     def into(self, picture: Picture, anchor: NDArray[np.float32], expected: NDArray[np.float32]) -> Pick | None:
         """The face (14,) nearest the expected box in the region around `anchor`, and its score."""
-        side = max(8, round(self.config.roi_scale * float(max(anchor[2] - anchor[0], anchor[3] - anchor[1]))))
-        left, top = (round(float(middle) - side / 2) for middle in centre(anchor))
         size = self.config.roi_size
+        left, top, side = _window(anchor, self.config.roi_scale, size)
         found = self._usable(self._detector(picture.region(left, top, side, side, size, size)), side / size, left, top)
         if not len(found):
             return None
@@ -59,6 +61,21 @@ class Searcher:
         )
         wide = moved.boxes[:, 2] - moved.boxes[:, 0] >= self.config.min_face
         return moved[wide & ~degenerate(moved.boxes, moved.landmarks)]
+
+
+def _window(anchor: NDArray[np.float32], scale: float, size: int) -> tuple[int, int, int]:
+    """The region around a box: left, top and side, px.
+
+    Sides and places are those of a grid: a face that comes back is seen as before.  To another window the network
+    answers with landmarks that lie elsewhere by some per cent of the eye distance.
+    """
+    side = scale * float(max(anchor[2] - anchor[0], anchor[3] - anchor[1]))
+    whole = max(8, round(_SIDES ** round(math.log(max(side, 1)) / math.log(_SIDES))))
+    step = 2 * max(1, whole // size)
+    whole -= whole % step  # luma and chroma are averaged by whole factors, which is fast
+    grid = max(2, 2 * round(_PLACES * whole / 2))
+    left, top = (grid * round((float(middle) - whole / 2) / grid) for middle in centre(anchor))
+    return left, top, whole
 
 
 def centre(box: NDArray[np.float32]) -> NDArray[np.float32]:

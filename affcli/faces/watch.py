@@ -66,6 +66,7 @@ class Watch:
         self._searched: int | None = None  # frame of the last search
         self._missed_us: int | None = None  # when a track ended last
         self._glance: NDArray[np.uint8] | None = None
+        self._size = (0, 0)  # px, the picture before
         self._gap_us = round(config.track_gap * clock.MICROSECONDS)
         self._hole_us = hole_us
         self._search_us = round(config.search_every * clock.MICROSECONDS)
@@ -111,9 +112,12 @@ class Watch:
     def _is_cut(self, picture: Picture) -> bool:
         """Whether the picture shows something else than the one before it."""
         before, self._glance = self._glance, picture.glance().astype(np.int16)
+        size, self._size = self._size, (picture.width, picture.height)
         if before is None:
             return False
-        return before.shape != self._glance.shape or float(np.abs(before - self._glance).mean()) > _CUT
+        if size != self._size or before.shape != self._glance.shape:
+            return True
+        return float(np.abs(before - self._glance).mean()) > _CUT
 
     def _end(self, ending: Sequence[_Followed]) -> None:
         for one in ending:
@@ -237,7 +241,9 @@ class Watch:
                 if one is None or other is None or overlap(one[0][:4], other[0][:4]) < 0.5:
                     continue
                 fit = affinity([due[i].track, due[j].track], np.stack([one[0], other[0]]), 0.0)
-                picks[j if fit[0, 0] >= fit[1, 1] else i] = None
+                # Where a lost face was seen last, the face that hides it comes by: it stays with its own track.
+                known = [due[k].track.last >= len(self.times) - 1 - self.config.every for k in (i, j)]
+                picks[j if (known[0], fit[0, 0]) >= (known[1], fit[1, 1]) else i] = None
                 due[i].tangled = due[j].tangled = True
         return picks
 

@@ -19,6 +19,7 @@ _Rectangle = tuple[int, int, int, int]  # left, top, width, height
 
 _HALF_CHROMA = frozenset({"yuv420p", "yuvj420p"})  # 8 bits, planar, 4:2:0
 _FULL_RANGE = 2  # AVCOL_RANGE_JPEG
+_RGB, _UNSTATED = 0, 2  # AVCOL_SPC
 # Weights of red and blue in luma by AVCOL_SPC; 2 is not stated, which FFmpeg too takes for BT.601.
 _LUMA_WEIGHTS = {
     1: (0.2126, 0.0722),  # BT.709
@@ -74,7 +75,8 @@ class Picture:
         """A few thousand samples of the stored picture's brightness, (rows, columns), to compare frames by."""
         planes, _ = self._planes()
         step = max(1, max(self._stored) // 64)
-        return planes[0][step // 2 :: step, step // 2 :: step]
+        top, left = (min(step, side) // 2 for side in planes[0].shape[:2])
+        return planes[0][top::step, left::step]
 
     def _rectangle(self, left: int, top: int, width: int, height: int) -> _Rectangle:
         """Where an upright rectangle is in the stored picture: left, top, width, height."""
@@ -91,6 +93,8 @@ class Picture:
         """Views of luma and chroma and their meaning; or the RGB picture and None."""
         decoded = self._decoded
         name, space = decoded.format.name, int(decoded.colorspace)
+        if space != _RGB and space not in _LUMA_WEIGHTS:  # FFmpeg refuses to convert from any other
+            decoded.colorspace = space = _UNSTATED
         if name not in _HALF_CHROMA or space not in _LUMA_WEIGHTS:
             if self._rgb is None:
                 self._rgb = decoded.to_ndarray(format="rgb24")
@@ -158,9 +162,13 @@ def _cut(plane: NDArray[np.uint8], place: _Rectangle, outside: int) -> NDArray[n
 
 
 def _resized(plane: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
-    """A plane at (width, height): averaged where it shrinks, which skips no pixel, and interpolated where it grows."""
+    """A plane at (width, height): averaged by a whole factor, which is fast and skips no pixel, then interpolated."""
     rows, columns = plane.shape[:2]
-    if size == (columns, rows):
-        return plane
-    shrinks = size[0] < columns or size[1] < rows
-    return np.asarray(cv2.resize(plane, size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR), np.uint8)
+    factor = min(columns // size[0], rows // size[1])
+    if factor >= 2:
+        whole = columns % factor == 0 and rows % factor == 0
+        between = (columns // factor, rows // factor) if whole else size
+        plane = np.asarray(cv2.resize(plane, between, interpolation=cv2.INTER_AREA), np.uint8)
+    if plane.shape[1::-1] != size:
+        plane = np.asarray(cv2.resize(plane, size, interpolation=cv2.INTER_LINEAR), np.uint8)
+    return plane

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from affcli import clock
-from affcli.errors import InputError
+from affcli.errors import InputError, some
 from affcli.media.container import Decoder, open_container
 from affcli.media.planes import Picture
 
@@ -103,6 +103,7 @@ class Video:
         the stream ends well before its stated end (unless `keep_partial`), or elsewhere than in an earlier pass.
         """
         count, damaged, end_us, first_us, last_us = 0, 0, 0, None, None
+        size, changes = None, list[str]()
         with open_container(self.path) as container:
             stream = container.streams.video[0]
             decoder = Decoder(container, stream)
@@ -116,10 +117,16 @@ class Video:
                 last_us = time_us
                 end_us = time_us - first_us + clock.to_microseconds(decoded.duration or 0, self.time_base)
                 damaged += decoded.is_corrupt
-                yield Frame(count, time_us, bool(decoded.is_corrupt), Picture(decoded))
+                picture = Picture(decoded)
+                if size not in (None, (picture.width, picture.height)):
+                    changes.append(f"from {size[0]}x{size[1]} to {picture.width}x{picture.height} at frame {count}")
+                size = (picture.width, picture.height)
+                yield Frame(count, time_us, bool(decoded.is_corrupt), picture)
                 count += 1
         if self.decoded is None:
             self._account(count, damaged, end_us, decoder)
+            if changes:
+                log.warning("%s: its pictures change %s", self.path, some(changes))
         elif count < self.decoded:
             raise self._changed("fewer")
 
@@ -163,7 +170,8 @@ class Video:
         elif lost_us > 2 * end_us // count:
             log.warning("%s: %s", self.path, ends)
         if self.stated_frames not in (0, count):
-            log.info("%s: the container states %d frames, %d were decoded", self.path, self.stated_frames, count)
+            level = logging.WARNING if decoder.errors else logging.INFO
+            log.log(level, "%s: the container states %d frames, %d were decoded", self.path, self.stated_frames, count)
         if decoder.errors or damaged:
             log.warning(
                 "%s: %d packets could not be decoded, %d frames are damaged", self.path, decoder.errors, damaged
