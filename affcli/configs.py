@@ -50,9 +50,18 @@ class Faces:
     """From the tracks of a person to aligned crops."""
 
     interpolate_gap: float = setting(0.2, "longest hole in a track that is filled linearly", unit="s")
-    smooth: str = setting("1.5", "Gaussian smoothing of the landmarks over time, in frames; 0 for none; m3t for M3T's")
-    template: str = setting("arcface-112", "where the five landmarks go in the crop", source="ArcFace")
-    size: int = setting(0, "side of the crop; 0 for the template's own", unit="px")
+    smooth: str = setting(
+        "1.5",
+        "Gaussian smoothing of the landmarks over time, in frames; 0 for none; m3t for 1.5 while the face is at rest",
+    )
+    template: str = setting(
+        "arcface-112",
+        "where the five landmarks go in the crop: arcface-112, openface-112 (larger face, chin at the edge) or m3t-128 "
+        "(arcface-112 with room around it)",
+        source="ArcFace",
+    )
+    size: int = setting(0, "side of the crop, 16 or more; 0 for the template's own", unit="px")
+    ambiguous: str = setting("keep", "frames in which two faces overlap: keep them, marked, or drop them as absent")
     format: str = setting("npy", "crops as npy, pixels to be mapped into memory, or jpeg, a sixth of the space")
 
 

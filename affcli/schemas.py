@@ -130,7 +130,7 @@ FACES = Schema(
         ("faces", "rows with valid = true"),
         (
             "person",
-            "main, rest (main but for the right one), left, right, a track's number, or imported",
+            "main, left, right, not-left, not-right, the number of a person's first track, or imported",
         ),
         ("format", "what the array holds: npy, pictures by row, or jpeg, bytes"),
     ),

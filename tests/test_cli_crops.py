@@ -134,6 +134,14 @@ def test_a_clip_without_faces_is_an_empty_directory_with_a_warning(
     done = affcli("export-crops", tmp_path / "faces", tmp_path / "tree")
     assert (done.returncode, "no face in any frame" in done.stderr) == (0, True)
     assert [path.name for path in (tmp_path / "tree" / "a").iterdir()] == [".affcli.json"]
+    for form in ("npy", "jpeg"):
+        words = ("--rate", "25", "--frames", 12, "--format", form)
+        assert affcli("import-crops", tmp_path / "tree", tmp_path / form, *words).returncode == 0
+        table = tables.read(tmp_path / form / "a.faces.parquet", FACES)
+        assert table.data.num_rows == 12 and not table.column("valid").any()
+        assert open_crops(table)[:].shape == (12, 112, 112, 3)
+    done = affcli("import-crops", tmp_path / "tree", tmp_path / "none", "--rate", "25")
+    assert (done.returncode, "holds no picture" in done.stderr) == (3, True)
 
 
 @pytest.mark.parametrize("clip", ["a", "b"])

@@ -176,7 +176,7 @@ def test_a_plain_label_beside_a_right_one_is_the_other_person(
     assert names(out, ".faces.parquet") == ["pair", "pair_right"]
     assert (out / "pair.faces.npy").read_bytes() == (left_and_right / "pair_left.faces.npy").read_bytes()
     assert (out / "pair_right.faces.npy").read_bytes() == (left_and_right / "pair_right.faces.npy").read_bytes()
-    assert faces_of(out / "pair.faces.parquet").header.facts["person"] == "rest"
+    assert faces_of(out / "pair.faces.parquet").header.facts["person"] == "not-right"
     # Without the right one, the plain clip is another person's: it is not taken for up to date.
     (labels / "pair_right.txt").unlink()
     (labels / "gone_left.txt").unlink()
@@ -213,7 +213,7 @@ def test_labels_of_no_video_that_is_there(affcli: Command, pair: Path, tmp_path:
         (("--subject", "²"), "--subject ²: is nobody"),
         (("--subject", "1234567890"), "--subject 1234567890: is nobody"),
         (("--subject", ""), "--subject : is nobody"),
-        (("--subject", "rest"), "--subject rest: is nobody"),
+        (("--subject", "not-right"), "--subject not-right: is nobody"),
     ],
 )
 def test_subjects_that_make_no_sense(
@@ -240,12 +240,59 @@ def test_everybody_or_somebody_by_number(affcli: Command, pair: Path, left_and_r
     assert (done.returncode, done.stderr) == (0, "affcli: 1 clip: 1 up to date\n")
     done = affcli("extract-faces", pair, tmp_path, "--subject", "77")
     assert (done.returncode, done.stderr.count("\n")) == (3, 1)
-    assert done.stderr.startswith(f"affcli: {pair}: has no track 77, expected one of ")
-    numbers = {name.removeprefix("pair_t") for name in made}
-    for number in numbers:
-        assert f"{number} (" in done.stderr
-    assert done.stderr.endswith(" detections); choose another with --subject\n")
+    expected = f"affcli: {pair}: has no track 77 of a person, expected one of 0, 1, "
+    assert done.stderr.startswith(expected)
+    assert done.stderr.endswith(f"; affcli info {tmp_path}/pair.tracks.parquet lists them\n")
     assert contents(tmp_path) == before
+
+    # After the crossing both go on in tracks of their own: each stands for its person, and makes that person's clip.
+    tracks = tables.read(tmp_path / "pair.tracks.parquet", schemas.TRACKS)
+    later = int(tracks.column("track")[-1])
+    assert int(tracks.column("person")[-1]) != later
+    done = affcli("extract-faces", pair, tmp_path, "--subject", later)
+    assert (done.returncode, done.stderr) == (0, "affcli: 1 clip: 1 up to date\n")
+    assert contents(tmp_path) == before
+    shown = affcli("info", tmp_path / "pair.tracks.parquet").stdout
+    assert f"track {later}, person {int(tracks.column('person')[-1])}, frames " in shown
+
+
+def test_a_plain_label_beside_either_side_is_the_other_person(
+    affcli: Command, pair: Path, left_and_right: Path, tmp_path: Path
+) -> None:
+    for side, other in (("left", "right"), ("right", "left")):
+        labels, out = tmp_path / side, tmp_path / f"out_{side}"
+        labels.mkdir()
+        for name in ("pair", f"pair_{side}"):
+            (labels / f"{name}.txt").write_text("valence,arousal\n")
+        assert affcli("extract-faces", pair, out, "--labels", labels).returncode == 0
+        assert (out / "pair.faces.npy").read_bytes() == (left_and_right / f"pair_{other}.faces.npy").read_bytes()
+        assert faces_of(out / "pair.faces.parquet").header.facts["person"] == f"not-{side}"
+
+
+def test_ambiguous_frames_can_be_dropped(affcli: Command, pair: Path, left_and_right: Path, tmp_path: Path) -> None:
+    assert affcli("extract-faces", pair, tmp_path, "--subject", "right", "--ambiguous", "drop").returncode == 0
+    kept, dropped = (faces_of(folder / "pair_right.faces.parquet") for folder in (left_and_right, tmp_path))
+    doubtful = kept.column("ambiguous")
+    assert doubtful.any() and not dropped.column("ambiguous").any()
+    assert (dropped.column("valid") == kept.column("valid") & ~doubtful).all()
+    assert not dropped.array()[doubtful].any()
+    assert set(dropped.column("how")[doubtful]) == {"absent"} and np.isnan(dropped.column("x1")[doubtful]).all()
+
+
+def test_a_person_who_is_seen_less_than_others_is_said(affcli: Command, tmp_path: Path) -> None:
+    """A cut from one person to another: the clip of the main one says how much of it shows others only."""
+    one, other = (synthesise(ClipPlan(seed=s, subject=s, seconds=s / 25, sound=False)) for s in (30, 20))
+
+    def frames() -> Iterator[NDArray[np.uint8]]:
+        yield from one.frames()
+        for image in other.frames():
+            picture = np.full_like(image, 200)
+            picture[:, :200] = (image[:, -200:] * TINT).astype(np.uint8)
+            yield picture
+
+    write_video(tmp_path / "cut.mp4", frames(), range(50), Fraction(1, 25), rate=Fraction(25))
+    done = affcli("extract-faces", tmp_path / "cut.mp4", tmp_path)
+    assert "cut.mp4: the main person is in 30 of 50 frames; in 20 more only other faces are" in done.stderr
 
 
 def test_a_track_of_a_video_without_faces(affcli: Command, tmp_path: Path) -> None:
@@ -254,7 +301,7 @@ def test_a_track_of_a_video_without_faces(affcli: Command, tmp_path: Path) -> No
     out = tmp_path / "out"
     done = affcli("extract-faces", tmp_path / "grey.mp4", out, "--subject", "0")
     assert done.returncode == 3
-    assert done.stderr.endswith("grey.mp4: has no track 0, expected a face; choose another with --subject\n")
+    assert done.stderr.endswith("grey.mp4: has no track 0 of a person, expected a face; leave it out\n")
     done = affcli("extract-faces", tmp_path / "grey.mp4", out, "--subject", "all")
     assert done.returncode == 0
     assert "grey.mp4: no face in any of 5 frames: nobody to make a clip of" in done.stderr

@@ -117,7 +117,7 @@ def test_one_bad_file_does_not_stop_the_others(affcli: Command, features: Path, 
         "stands alone",
         "is of no kind that affcli writes",
         "does not exist",
-        "holds no best.json",
+        "is a directory of tables",
         "is not the file that best.json describes (its SHA-256 differs)",
     ]
 

@@ -138,7 +138,9 @@ def test_labels_without_a_video(affcli: Command, made: Path, tmp_path: Path) -> 
         label(tmp_path / f"{name}.txt", 10)
     done = affcli("probe", made, "--labels", tmp_path)
     assert done.returncode == 3
-    assert done.stderr.startswith(f"affcli: {tmp_path}: has labels without a video: x, y_left, expected a video for")
+    assert done.stderr.startswith(
+        f"affcli: {tmp_path}: has labels of x, y_left, whose videos are not there, expected a video for"
+    )
     assert done.stderr.count("\n") == 1
     assert len(rows_of(done)) == 3
 
@@ -178,7 +180,8 @@ def test_a_video_that_breaks_off_is_shown_as_far_as_it_goes(affcli: Command, tmp
     write_video(path, noise, range(100), Fraction(1, 25), rate=Fraction(25))
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 3])
     done = affcli("probe", path)
-    assert done.returncode == 0
+    assert done.returncode == 3
+    assert "cut.mkv: ends after " in done.stderr and "expected a whole video; copy it again" in done.stderr
     row = rows_of(done)["cut"]
     assert (row["partial"], row["rate_fps"], row["stated_duration_s"]) == ("true", "25", "4.0")
     assert 10 < int(row["frames"]) < 100

@@ -136,6 +136,11 @@ def test_an_unknown_template_is_refused() -> None:
         template_of("arcface")
 
 
+def test_a_template_has_a_least_size() -> None:
+    with pytest.raises(UsageError, match="--size 4: is too small, expected 16 px or more"):
+        Cutting.of(Faces(size=4))
+
+
 def test_landmarks_that_no_template_fits_are_degenerate() -> None:
     good = face(10, 10, 100)
     flat, profile, broken = (good.landmarks[0].copy() for _ in range(3))

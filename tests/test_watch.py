@@ -27,6 +27,7 @@ from affcli.faces.extract import (
 )
 from affcli.faces.persons import persons
 from affcli.faces.select import choose, people
+from affcli.faces.track import Track
 from affcli.faces.watch import Watch
 from affcli.media.planes import Picture
 from affcli.media.video import Frame
@@ -172,7 +173,7 @@ def test_who_was_hidden_does_not_take_over_the_face_that_hides_them() -> None:
         return {**({} if hidden else {0: (100 + shift, 120, 90)}), 1: (400 - shift, 120, 90)}
 
     watch, _ = watched(scene, 90)
-    person = persons(watch.tracks, watch.appearance, Tracks())
+    person = persons(watch.tracks, watch.appearance, watch.times, Tracks())
     found = people(watch.tracks, person, watch.width, watch.height, 3)
     assert len(found) == 2
     seen, cutting = seen_by(watch, person), Cutting.of(Faces())
@@ -213,13 +214,13 @@ def crossing(index: int) -> dict[int, Place]:
 
 def test_two_people_who_cross_keep_their_faces() -> None:
     watch, _ = watched(crossing, 100)
-    person = persons(watch.tracks, watch.appearance, Tracks())
+    person = persons(watch.tracks, watch.appearance, watch.times, Tracks())
     found = people(watch.tracks, person, watch.width, watch.height, 3)
     assert len(found) == 2
     seen = seen_by(watch, person)
     cutting = Cutting.of(Faces())
     left, right = choose(found, "left", WIDTH), choose(found, "right", WIDTH)
-    assert choose(found, "rest", WIDTH) is left and left is not right
+    assert choose(found, "not-right", WIDTH) is left and left is not right
     for who, colour in ((left, 0), (right, 1)):
         columns = face_columns("a", seen, who, cutting)
         outside = np.r_[0:60, 82:100]
@@ -233,9 +234,46 @@ def test_two_people_who_cross_keep_their_faces() -> None:
 
 def test_one_person_in_two_pieces_is_one_and_another_at_the_same_place_is_not() -> None:
     watch, _ = watched(lambda i: {} if 20 <= i < 60 else still(i), 100)
-    assert persons(watch.tracks, watch.appearance, Tracks()) == [0, 0]
+    assert persons(watch.tracks, watch.appearance, watch.times, Tracks()) == [0, 0]
     watch, _ = watched(lambda i: {} if 20 <= i < 60 else {0 if i < 40 else 1: (280, 120, 90)}, 100)
-    assert persons(watch.tracks, watch.appearance, Tracks()) == [0, 1]
+    assert persons(watch.tracks, watch.appearance, watch.times, Tracks()) == [0, 1]
+
+
+class Alike:
+    """Likeness as told, in place of pictures."""
+
+    def __init__(self, likeness: float) -> None:
+        self.likeness = likeness
+
+    def similarity(self, *_: int) -> float:
+        return self.likeness
+
+
+def piece(number: int, first: int, last: int, left: float) -> Track:
+    track, points = Track(number, 200_000), np.concatenate([[left, 100, left + 60, 180], np.full(10, left)])
+    for frame in range(first, last + 1):
+        track.add(frame, range(0, 10_000_000, 40_000), points.astype(np.float32), 0.9)
+    return track
+
+
+@pytest.mark.parametrize(
+    ("likeness", "left", "company", "one"),
+    [
+        (0.86, 120, False, True),  # near, nobody else there
+        (0.84, 120, False, False),
+        (0.93, 120, True, True),  # near, among others
+        (0.90, 120, True, False),
+        (0.98, 500, True, True),  # far
+        (0.95, 500, False, False),
+        (0.86, 245, False, False),  # half a second later: 1.5 widths and half as much again, 137 px
+        (0.86, 230, False, True),
+    ],
+)
+def test_pieces_are_joined_by_looks_and_place(likeness: float, left: float, company: bool, one: bool) -> None:
+    tracks = [piece(0, 0, 30, 100), piece(1, 43, 80, left)] + [piece(2, 0, 90, 400)] * company
+    times = range(0, 10_000_000, 40_000)
+    found = persons(tracks, Alike(likeness), times, Tracks())  # type: ignore[arg-type]
+    assert found[:2] == ([0, 0] if one else [0, 1])
 
 
 class Memory:
@@ -262,7 +300,7 @@ def gappy(index: int) -> dict[int, Place]:
 def test_crops_cut_on_the_way_are_those_cut_in_a_pass_of_their_own() -> None:
     n, cutting, watch, spool = 90, Cutting.of(Faces()), Watch(Squares(), Tracks(), 200_000), Memory()
     places = put_aside(settled(frames(gappy, n), watch, cutting.smoothing.reach), watch, cutting, spool)
-    seen = seen_by(watch, persons(watch.tracks, watch.appearance, Tracks()))
+    seen = seen_by(watch, persons(watch.tracks, watch.appearance, watch.times, Tracks()))
     again = replayed(seen)
     for one in people(seen.tracks, seen.person, WIDTH, HEIGHT, 3):
         other = choose(people(again.tracks, again.person, WIDTH, HEIGHT, 3), str(one.number), WIDTH)
@@ -285,7 +323,7 @@ def replayed(seen: Seen) -> Seen:
 
 def test_short_holes_are_filled_and_long_ones_stay_empty() -> None:
     watch, _ = watched(gappy, 90)
-    seen = seen_by(watch, persons(watch.tracks, watch.appearance, Tracks()))
+    seen = seen_by(watch, persons(watch.tracks, watch.appearance, watch.times, Tracks()))
     found = people(seen.tracks, seen.person, WIDTH, HEIGHT, 3)
     columns = face_columns("a", seen, found[0], Cutting.of(Faces()))
     assert np.flatnonzero(~columns["valid"]).tolist() == list(range(40, 60))
@@ -306,12 +344,12 @@ def test_who_is_alone_is_on_the_side_where_they_are() -> None:
     watch, _ = watched(lambda _: {0: (60, 120, 90)}, 20)
     found = people(watch.tracks, [0], WIDTH, HEIGHT, 3)
     assert choose(found, "left", WIDTH) is found[0] and choose(found, "right", WIDTH) is None
-    assert choose(found, "rest", WIDTH) is found[0]
+    assert choose(found, "not-right", WIDTH) is found[0]
 
 
 def test_people_who_are_never_seen_together_are_told_by_where_they_are() -> None:
     watch, _ = watched(lambda i: {0: (60, 120, 90)} if i < 30 else {1: (460, 120, 90)}, 80, flash=tuple(range(30, 80)))
-    found = people(watch.tracks, persons(watch.tracks, watch.appearance, Tracks()), WIDTH, HEIGHT, 3)
+    found = people(watch.tracks, persons(watch.tracks, watch.appearance, watch.times, Tracks()), WIDTH, HEIGHT, 3)
     left, right = choose(found, "left", WIDTH), choose(found, "right", WIDTH)
     assert left is not None and left.tracks[0].first == 0
     assert right is not None and right.tracks[0].first == 30

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from affcli import configs
-from affcli.cli.extraction import KEEP_PARTIAL, LABELS, WORKERS, Job, Tally, jobs_of, work_through
+from affcli.cli.extraction import KEEP_PARTIAL, LABELS, WORKERS, Job, Tally, check_out, jobs_of, work_through
 from affcli.cli.options import FORCE, OUT, VIDEOS, configure, setting
 from affcli.cli.runs import Run
 from affcli.cli.workers import Report
@@ -41,6 +41,7 @@ def extract_audio(
     """
     from affcli import recipes
 
+    check_out(out)
     config = configure(configs.Audio, locals())
     order = Order(out, config, recipes.recipe("extract-audio", config), keep_partial, force)
     run = Run(0)

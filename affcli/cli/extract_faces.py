@@ -9,16 +9,20 @@ from typing import Literal
 import typer
 
 from affcli import configs
-from affcli.cli.extraction import KEEP_PARTIAL, LABELS, WORKERS, jobs_of, work_through
+from affcli.cli.extraction import KEEP_PARTIAL, LABELS, WORKERS, check_out, jobs_of, work_through
 from affcli.cli.options import FORCE, OUT, VIDEOS, configure, setting
 from affcli.cli.runs import Run
 from affcli.errors import UsageError
 
 SUBJECT = typer.Option(
-    "main", "--subject", metavar="WHO", help="Whose face: main, left, right, all, or the number of a track."
+    "main",
+    "--subject",
+    metavar="WHO",
+    help="Whose face: main, left, right, all, or the number of a track, for the person whose track it is; affcli info "
+    "lists the tracks.",
 )
 FROM_TRACKS = typer.Option(
-    False, "--from-tracks", help="Take the faces from OUT/<video>.tracks.parquet, however it was made."
+    False, "--from-tracks", help="Take the faces from the tracks that are in OUT already, however they were found."
 )
 
 
@@ -43,6 +47,7 @@ def extract_faces(
     smooth: str = setting(configs.Faces, "smooth"),
     template: str = setting(configs.Faces, "template"),
     size: int = setting(configs.Faces, "size", min=0, max=1024),
+    ambiguous: Literal["keep", "drop"] = setting(configs.Faces, "ambiguous"),
     format: Literal["npy", "jpeg"] = setting(configs.Faces, "format"),
     from_tracks: bool = FROM_TRACKS,
     workers: int = WORKERS,
@@ -57,14 +62,17 @@ def extract_faces(
     keeps every face that was found, so that another person is cut out later without looking for faces again.
 
     The clip of the main person (long, large and central) has the video's name; --subject left and right make
-    <video>_left and <video>_right, a track's number N makes <video>_tN, and all makes one such clip for everybody. With
-    --labels, the names of label files say which clips to make; a plain name beside a _right one is the other person.
+    <video>_left and <video>_right, all makes <video>_tN for everybody, N being the number of the person's first track,
+    and a track's number makes that of its person. With --labels, the names of label files say which clips to make; a
+    plain name beside a _right (or _left) one is the other person. Frames in which two faces overlap are marked
+    ambiguous: these alone may show another person.
     """
     from affcli import recipes
     from affcli.cli.faces_of import Order, work
     from affcli.faces import detector_name, open_detector
     from affcli.faces.extract import Cutting
 
+    check_out(out)
     tracks = configure(configs.Tracks, locals())
     faces = configure(configs.Faces, locals())
     Cutting.of(faces)

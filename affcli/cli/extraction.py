@@ -35,7 +35,7 @@ class Clip:
     """One clip of a video: its name, and whose face it shows."""
 
     name: str
-    person: str  # main, rest, left, right, or a track's number
+    person: str  # as `affcli.faces.select.choose` takes it
 
 
 @dataclass(frozen=True)
@@ -56,6 +56,17 @@ class Tally:
 
     made: int
     kept: int
+
+
+def check_out(out: Path) -> None:
+    """Raise UsageError where the last argument is a file: it was left out, and a video stands in its place."""
+    if out.is_file():
+        raise UsageError(
+            f"OUT {out}",
+            "is a file",
+            expected="a directory, after the videos",
+            advice="name the directory for the results last",
+        )
 
 
 def jobs_of(videos: list[Path], labels: Path | None, subject: str, run: Run) -> list[Job]:
@@ -86,8 +97,10 @@ def jobs_of(videos: list[Path], labels: Path | None, subject: str, run: Run) -> 
     jobs = []
     for one in found:
         people = {label.clip: str(label.person) for label in matches.of(one)}
-        if "right" in people.values():
-            people = {clip: "rest" if person == "main" else person for clip, person in people.items()}
+        sides = {"left", "right"}.intersection(people.values())
+        if len(sides) == 1:  # beside one side, a plain name is the other person
+            other = f"not-{sides.pop()}"
+            people = {clip: other if person == "main" else person for clip, person in people.items()}
         if people:
             jobs.append(Job(one.path, one.clip, tuple(Clip(*pair) for pair in people.items())))
     run.clips = len(matches.labelled) + bool(lost)
@@ -107,7 +120,7 @@ def clips_of(stem: str, subject: str) -> tuple[Clip, ...]:
             f"--subject {subject}",
             "is nobody",
             expected="main, left, right, all, or the number of a track",
-            advice="the tracks of a video are in its .tracks.parquet",
+            advice="affcli info VIDEO.tracks.parquet lists the tracks of a video",
         )
     return (Clip(f"{stem}_t{int(subject)}", str(int(subject))),)
 

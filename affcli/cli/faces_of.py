@@ -21,7 +21,7 @@ from affcli.cli.pipeline import ahead
 from affcli.cli.workers import Report
 from affcli.clips import table_path
 from affcli.configs import Faces, Tracks
-from affcli.errors import InputError, SchemaError, some
+from affcli.errors import InputError, SchemaError
 from affcli.faces import open_detector
 from affcli.faces.crops import encode_jpeg
 from affcli.faces.detections import Detector
@@ -50,6 +50,7 @@ from affcli.schemas import FACES, TRACKS
 log = logging.getLogger(__name__)
 
 _CROPS_AT_ONCE = 64
+_WORTH_SAYING = 0.1  # share of the frames in which only other faces are seen
 _USUAL_RATE = 30.0  # frames per second, where the container states none
 
 Cut = Callable[[Person | None], Iterator[NDArray[np.uint8]]]  # the crops of one person, a frame each
@@ -90,14 +91,15 @@ def work(order: Order, shared: bool, job: Job, report: Report) -> Tally:
         else:
             cut = _cut_again(order, job, video, len(known.seen.time_us), report)
         made = kept = 0
-        for clip in job.clips or _everybody(job, known):
+        for wanted in job.clips or _everybody(job, known):
+            clip, person = _resolve(order, job, known, wanted)
             recipe = recipes.recipe("extract-faces", order.faces, parents=[known.recipe])
             path = table_path(order.out, clip.name, FACES.name)
             unless = "" if order.keep_partial else "partial"
             if not order.force and tables.keep(path, FACES, recipe, inputs, unless, {"person": clip.person}):
                 kept += 1
                 continue
-            person = _choose(job, known, clip.person)
+            _say(job, known, clip, person)
             with tables.Writer(path, FACES, recipe=recipe, inputs=inputs) as writer:
                 _write(order, writer, clip, person, known, cut)
             made += 1
@@ -147,7 +149,7 @@ def _look(
     else:
         for _ in settled(frames if shared else ahead(frames), watch, 0):
             pass
-    seen = seen_by(watch, persons(watch.tracks, watch.appearance, order.tracks))
+    seen = seen_by(watch, persons(watch.tracks, watch.appearance, watch.times, order.tracks))
     if spool is None or places is None:
         return _cut_again(order, job, video, len(seen.time_us), report), seen
     return functools.partial(collected, len(seen.time_us), places, spool, cutting.empty), seen
@@ -208,22 +210,46 @@ def _everybody(job: Job, known: _Known) -> list[Clip]:
     return [clip for person in known.people for clip in clips_of(job.stem, str(person.number))]
 
 
-def _choose(job: Job, known: _Known, who: str) -> Person | None:
-    person = choose(known.people, who, known.seen.width)
-    n = len(known.seen.time_us)
-    if person is None and who.isdigit():
-        there = some(f"{one.number} ({sum(t.detections for t in one.tracks)} detections)" for one in known.people)
+def _resolve(order: Order, job: Job, known: _Known, clip: Clip) -> tuple[Clip, Person | None]:
+    """The person that is meant, and the clip by its true name: a track's number stands for its person's first track."""
+    person = choose(known.people, clip.person, known.seen.width)
+    if not clip.person.isdigit():
+        return clip, person
+    if person is None:
+        there = sorted(track.number for one in known.people for track in one.tracks)
         raise InputError(
             job.path,
-            f"has no track {who}",
-            expected=f"one of {there}" if there else "a face",
-            advice="choose another with --subject",
+            f"has no track {clip.person} of a person",
+            expected=f"one of {', '.join(map(str, there))}" if there else "a face",
+            advice=f"affcli info {table_path(order.out, job.stem, TRACKS.name)} lists them"
+            if there
+            else "leave it out",
         )
-    if not known.people:
-        log.warning("%s: no face in any of %d frames", job.path, n)
-    elif person is None:
-        log.warning("%s: nobody on the %s in any of %d frames", job.path, who, n)
-    return person
+    return clips_of(job.stem, str(person.number))[0], person
+
+
+def _say(job: Job, known: _Known, clip: Clip, person: Person | None) -> None:
+    """Warn where a clip shows nobody, or where other faces are seen while its person is not."""
+    n = len(known.seen.time_us)
+    if person is None:
+        who = {"left": "nobody on the left", "right": "nobody on the right"}.get(clip.person, "nobody else")
+        log.warning("%s: %s in any of %d frames", job.path, who if known.people else "no face", n)
+        return
+    there, others = (_frames(known, people) for people in ([person], known.people))
+    alone = int((others & ~there).sum())
+    if alone >= _WORTH_SAYING * n and clip.person == "main":
+        log.warning(
+            "%s: the main person is in %d of %d frames; in %d more only other faces are (--subject all)",
+            *(job.path, int(there.sum()), n, alone),
+        )
+
+
+def _frames(known: _Known, found: list[Person]) -> NDArray[np.bool_]:
+    """(n,): frames in which one of the people is."""
+    there = np.zeros(len(known.seen.time_us), np.bool_)
+    for track in (track for person in found for track in person.tracks):
+        there[track.first : track.last + 1] |= ~np.isnan(track.rows[:, 0])
+    return there
 
 
 def _write(order: Order, writer: tables.Writer, clip: Clip, person: Person | None, known: _Known, cut: Cut) -> None:

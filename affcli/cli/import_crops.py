@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from affcli.cli.times import Timeline
     from affcli.tables import Writer
 
+_USUAL_SIDE = 112  # px, of crops of which there is none
 _CROPS_AT_ONCE = 64
 
 
@@ -55,18 +56,22 @@ def import_crops(
     _check(clocks, videos, frames)
     folders = clip_folders(tree)
     run = Run(len(folders))
+    usual = _USUAL_SIDE
     for folder in progress(folders, "import-crops", "clip", len(folders)):
         with run.clip():
-            clip, pictures = folder.name, numbered(folder)
+            # A clip without any face has no picture; how many frames it has must be known from elsewhere.
+            clip, pictures = folder.name, numbered(folder, may_be_empty=bool(videos or frames))
             target = table_path(out, clip, FACES.name)
-            size = _side(next(iter(pictures.values())), read_picture(next(iter(pictures.values()))))
+            first = next(iter(pictures.values()), None)
+            size = _side(first, read_picture(first)) if first else usual
+            usual = size
             recipe = recipes.recipe("import-crops", {"size": size, "format": form, **clocks.config, "frames": frames})
             inputs = [{"name": clip, "sha256": digest_pictures(pictures)}, *clocks.inputs(clip, folder)]
             if not force and tables.keep(target, FACES, recipe, inputs, unless="" if keep_partial else "partial"):
                 run.keep()
                 continue
-            last = max(pictures)
-            timeline = clocks.timeline(clip, last, pictures[last], frames)
+            last = max(pictures, default=0)
+            timeline = clocks.timeline(clip, last, pictures.get(last, folder), frames)
             with tables.Writer(target, FACES, recipe=recipe, inputs=inputs) as writer:
                 ends = (_write_pixels if form == "npy" else _write_files)(writer, pictures, size, len(timeline.time_us))
                 columns = _columns(clip, timeline, pictures) | {"jpeg_end": ends}
@@ -127,6 +132,7 @@ def _write_files(writer: Writer, pictures: dict[int, Path], size: int, frames: i
     from affcli.media.pictures import read_bytes, read_picture
 
     lengths = np.zeros(frames, np.int64)
+    writer.append(np.zeros(0, np.uint8))  # an array, even where there is no picture
     for number, path in pictures.items():
         picture = read_picture(path)
         _side(path, picture, size)

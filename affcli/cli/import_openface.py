@@ -91,7 +91,7 @@ def import_openface(
             facts = {"encoder": ENCODER, "modality": "pose", "width": len(kept)}
             rows_of = _columns(clip, time_us, valid)
             tables.write(target, FEATURES, rows_of, recipe=recipe, inputs=inputs, facts=facts, array=vectors)
-            _say(rows, chosen, face, path)
+            _say(rows, chosen, face, path, len(time_us))
     run.close()
 
 
@@ -152,11 +152,13 @@ def _columns(clip: str, time_us: NDArray[np.int64], valid: NDArray[np.bool_]) ->
     }
 
 
-def _say(rows: Rows, chosen: int, face: str, path: Path) -> None:
+def _say(rows: Rows, chosen: int, face: str, path: Path, frames: int) -> None:
     """Warn of what a user may not expect."""
     if not rows.faces:
         log.warning("%s: no face in any frame: every vector is zeros", path)
     elif face == "main" and len(rows.faces) > 1:
         log.warning("%s: shows %d faces; took face %d, the main one (--face)", path, len(rows.faces), chosen)
+    if (last := int(rows.frame.max())) < frames:
+        log.warning("%s: ends with frame %d of %d; the others count as frames without the face", path, last, frames)
     if broken := int((rows.success & ~rows.finite).sum()):
         log.warning("%s: %d rows hold what is no number, and count as frames without the face", path, broken)

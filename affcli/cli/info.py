@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from affcli.cli.runs import Run
 from affcli.errors import InputError
+
+if TYPE_CHECKING:
+    from affcli.tables import Table
 
 MANY = 20  # entries of one list that text shows in full; --json shows all
 
@@ -37,6 +40,10 @@ def _describe(path: Path) -> dict[str, Any]:
     """One file as plain values."""
     from affcli.training.description import DESCRIPTION
 
+    if path.is_dir() and not (path / DESCRIPTION).exists() and (inside := sorted(path.glob("[!.]*.parquet"))):
+        raise InputError(
+            path, "is a directory of tables", expected="files", advice=f"name them: affcli info {inside[0]}"
+        )
     if path.is_dir() or path.name == DESCRIPTION:
         return _checkpoint(path if path.is_dir() else path.parent)
     if path.suffix == ".npy":
@@ -56,6 +63,7 @@ def _table(path: Path) -> dict[str, Any]:
 
     from affcli import tables
     from affcli.arrays import array_path
+    from affcli.schemas import TRACKS
 
     schema = tables.read_header(path).schema
     table = tables.read(path, schema)
@@ -71,8 +79,32 @@ def _table(path: Path) -> dict[str, Any]:
         "doc": schema.doc,
         "rows": table.data.num_rows,
         "columns": [dataclasses.asdict(column) for column in schema.columns],
+        **({"tracks": _tracks(table)} if schema == TRACKS else {}),
         **described,
     }
+
+
+def _tracks(table: Table) -> list[dict[str, Any]]:
+    """What each track of a tracks table is: the numbers that --subject of extract-faces takes."""
+    import numpy as np
+
+    number, frame, seconds = table.column("track"), table.column("frame"), table.column("time_us") / 1e6
+    width, middle = table.column("x2") - table.column("x1"), (table.column("x1") + table.column("x2")) / 2
+    found = []
+    for one in np.unique(number[~np.isnan(number)]).astype(int):
+        rows = np.flatnonzero(number == one)
+        found.append(
+            {
+                "track": int(one),
+                "person": int(table.column("person")[rows[0]]),
+                "frames": f"{frame[rows[0]]}-{frame[rows[-1]]}",
+                "seconds": f"{seconds[rows[0]]:.2f}-{seconds[rows[-1]]:.2f}",
+                "detections": len(rows),
+                "width_px": round(float(width[rows].mean())),
+                "middle_x_px": round(float(middle[rows].mean())),
+            }
+        )
+    return found
 
 
 def _array(path: Path) -> dict[str, Any]:

@@ -58,6 +58,20 @@ DEVICE = typer.Option("auto", "--device", help="Where to compute; auto takes an 
 FORCE = typer.Option(False, "--force", help="Make everything again, even what is up to date.")
 
 
+class _Lines(logging.StreamHandler[Any]):
+    """Records on lines of their own, also where a progress line stands."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        clear_line()
+        super().emit(record)
+
+
+def clear_line() -> None:
+    """Take away an unfinished line on a terminal's stderr."""
+    if sys.stderr.isatty():
+        print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+
+
 class Verbosity:
     """What -q and -v of the running command ask for."""
 
@@ -90,7 +104,7 @@ def command(function: Callable[..., None]) -> Callable[..., None]:
     def run(*args: Any, quiet: bool, verbose: bool, **kwargs: Any) -> None:
         Verbosity.quiet = quiet
         level = logging.ERROR if quiet else logging.INFO if verbose else logging.WARNING
-        handler = logging.StreamHandler(sys.stderr)
+        handler = _Lines(sys.stderr)
         handler.setFormatter(logging.Formatter("affcli: %(message)s"))
         logger = logging.getLogger("affcli")
         logger.handlers[:] = [handler]

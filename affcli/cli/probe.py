@@ -72,7 +72,7 @@ def probe(
         with run.report():
             raise InputError(
                 labels,
-                f"has labels without a video: {some(matches.without_video)}",
+                f"has labels of {some(matches.without_video)}, whose videos are not there",
                 expected="a video for each label file",
                 advice="name their videos too, or only the directory of these videos' labels",
             )
@@ -128,6 +128,14 @@ def _rows(
             if ledger.sound_failure:
                 with run.report():
                     raise ledger.sound_failure
+            if ledger.partial:
+                with run.report():
+                    raise InputError(
+                        source.path,
+                        f"ends after {ledger.decoded} frames",
+                        expected="a whole video",
+                        advice="copy it again",
+                    )
             people = matches.of(source)
             for one in people:
                 file, count = known[one.clip]
@@ -147,7 +155,7 @@ def _compare(ledger: Ledger, labels: Path, count: int | None, tolerance: int) ->
         labels,
         f"has {count} rows",
         expected=f"{ledger.decoded}, the frames of {ledger.path}{more}",
-        advice="check that they are of this very file, or allow for it with --tolerance, here and in affcli window",
+        advice="check that they are of this file, or allow for it: --tolerance here, --mismatch crop in affcli window",
     )
 
 

@@ -13,6 +13,7 @@ from affcli.cli.options import Verbosity
 T = TypeVar("T")
 
 LOG_SECONDS = 30.0
+DRAW_SECONDS = 0.1
 
 
 def say(text: str) -> None:
@@ -33,6 +34,9 @@ class Line:
         if Verbosity.quiet:
             return
         if self._live:
+            if time.monotonic() - self._last < DRAW_SECONDS:
+                return
+            self._last = time.monotonic()
             width = shutil.get_terminal_size().columns - 1  # a line that wraps cannot be taken back
             print(f"\r\x1b[K{text[:width]}", end="", file=sys.stderr, flush=True)
         elif time.monotonic() - self._last >= LOG_SECONDS:
@@ -52,24 +56,23 @@ class Frames:
         self._label, self._clips = label, clips
         self._expected = expected  # frames in all; asked for once there is something to show
         self._total: int | None = None
-        self._frames = self._ended = 0
-        self._start = time.monotonic()
+        self._frames = self._counted = self._ended = 0
+        self._start = 0.0
         self._line = Line()
 
     def forward(self, frames: int) -> None:
         """So many frames further."""
         if self._total is None:
             self._total = self._expected()
+            self._start = time.monotonic()  # not before: the first frames wait for libraries and networks
+        else:
+            self._counted += frames
         self._frames += frames
-        seconds = max(time.monotonic() - self._start, 1e-3)
-        rate = self._frames / seconds
-        clips = f"{self._ended} of {self._clips} clips, " if self._clips > 1 else ""
-        left = max(self._total - self._frames, 0) / max(rate, 1e-3)
-        minutes, rest = divmod(round(left), 60)
-        self._line.show(
-            f"{self._label}: {clips}{self._frames:,} of about {max(self._total, self._frames):,} frames, "
-            f"{rate:.0f} frames/s, {minutes}:{rest:02d} left"
-        )
+        rate = self._counted / max(time.monotonic() - self._start, 1e-3)
+        minutes, seconds = divmod(round(max(self._total - self._frames, 0) / rate) if rate else 0, 60)
+        clips = f"{self._ended}/{self._clips} clips, " if self._clips > 1 else ""
+        of = f"{self._frames:,}/{max(self._total, self._frames):,} frames"
+        self._line.show(f"{self._label}: {clips}{of}, {rate:.0f}/s, {minutes}:{seconds:02d} left")
 
     def clip(self) -> None:
         """One clip less."""

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import typer
 
-from affcli.cli.options import Verbosity
+from affcli.cli.options import Verbosity, clear_line
 from affcli.errors import AffcliError, InputError, OutputError, UsageError, some
 
 
@@ -47,6 +47,7 @@ class Run:
         if isinstance(error, OutputError | UsageError):
             raise error
         self.failures.append(error)
+        clear_line()
         print(f"affcli: {error}", file=sys.stderr)
 
     def keep(self) -> None:

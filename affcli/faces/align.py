@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from affcli.errors import UsageError
 
+_LEAST_SIZE = 16  # px
 _LEAST_EYE_DISTANCE = 0.1  # of the face box's width
 _LEAST_EYE_TO_MOUTH = 0.1  # of the face box's height
 
@@ -48,7 +49,9 @@ TEMPLATES = {
 
 
 def template_of(name: str, size: int = 0) -> Template:
-    """A template by name, at `size` px or, with 0, at its own.  Raises UsageError for an unknown name."""
+    """A template by name, at `size` px or, with 0, at its own.  Raises UsageError where either is impossible."""
+    if 0 < size < _LEAST_SIZE:
+        raise UsageError(f"--size {size}", "is too small", expected=f"{_LEAST_SIZE} px or more", advice="correct it")
     if name not in TEMPLATES:
         raise UsageError(name, "is no template", expected=f"one of {', '.join(TEMPLATES)}", advice="choose one of them")
     return TEMPLATES[name].scaled(size) if size else TEMPLATES[name]

@@ -60,16 +60,24 @@ class Cutting:
 
     smoothing: Smoothing
     template: Template
+    ambiguous: str = "keep"
 
     @classmethod
     def of(cls, config: Faces) -> Cutting:
         """Raises UsageError for an unknown template or smoothing."""
-        return cls(smoothing_of(config.smooth), template_of(config.template, config.size))
+        return cls(smoothing_of(config.smooth), template_of(config.template, config.size), config.ambiguous)
 
     def cut(self, frame: Frame, track: Track) -> NDArray[np.uint8] | None:
         """The crop (s, s, 3) of a track's face; None where the track has none in this frame."""
-        landmarks = self.smoothing.landmarks(track, frame.index)
+        landmarks = self.landmarks(track, frame.index)
         return None if landmarks is None else align(frame.picture, landmarks, self.template)
+
+    def landmarks(self, track: Track, frame: int) -> NDArray[np.float64] | None:
+        """The landmarks (5, 2) of a track's face in a frame; None where the crop is to show none."""
+        row = frame - track.first
+        if self.ambiguous == "drop" and 0 <= row < len(track.ambiguous) and track.ambiguous[row]:
+            return None
+        return self.smoothing.landmarks(track, frame)
 
     @property
     def empty(self) -> NDArray[np.uint8]:
@@ -147,11 +155,12 @@ def face_columns(clip: str, seen: Seen, person: Person | None, cutting: Cutting)
     numbers, ambiguous = np.full(n, -1, np.int32), np.zeros(n, np.bool_)
     for track in person.tracks if person else ():
         here = slice(track.first, track.last + 1)
-        points[here], scores[here] = track.rows, track.scores
         for frame in range(here.start, here.stop):
-            landmarks = cutting.smoothing.landmarks(track, frame)
+            landmarks = cutting.landmarks(track, frame)
             if landmarks is not None:
-                points[frame, 4:], numbers[frame] = landmarks.reshape(-1), track.number
+                row, numbers[frame] = frame - track.first, track.number
+                points[frame] = [*track.rows[row, :4], *landmarks.ravel()]
+                scores[frame] = track.scores[row]
         confidence[here] = _confidence(track)
         ambiguous[here] = track.ambiguous & (numbers[here] >= 0)
     valid = numbers >= 0

@@ -88,6 +88,12 @@ def overlap(one: NDArray[np.float32], other: NDArray[np.float32]) -> float:
     return float(overlaps(one[None], other[None])[0, 0])
 
 
+def beside(one: NDArray[np.float32], other: NDArray[np.float32]) -> bool:
+    """Whether a crop of the face in one box would show some of the face in another."""
+    room = 0.25 * (one[2:] - one[:2])
+    return bool((one[:2] - room < other[2:]).all() and (other[:2] < one[2:] + room).all())
+
+
 def has_left(anchor: NDArray[np.float32], box: NDArray[np.float32]) -> bool:
     """Whether a face has left the middle of its region, or grown or shrunk in it."""
     sides = anchor[2:] - anchor[:2]

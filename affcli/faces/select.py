@@ -6,8 +6,8 @@ times how central it is (1 in the middle of the picture, 0 in a corner).  Long, 
 `left` and `right` are the two people who are seen together most (frames that show both, weighted by the smaller face),
 each by the side they are on in most of those frames: people who change places for a while keep their side.  Where no
 two people are ever seen together, they are the two of the greatest weight, by where each is on average; a person who is
-alone in the video is on the side where they are.  `rest` is the main person among those who are not `right`: what a
-label file without a side means beside one for the right person.
+alone in the video is on the side where they are.  `not-right` and `not-left` are the main person among the others: what
+a label file without a side means beside one for the right or the left person.
 """
 
 from __future__ import annotations
@@ -49,12 +49,15 @@ def people(tracks: Sequence[Track], person: Sequence[int], width: int, height: i
 
 
 def choose(found: Sequence[Person], who: str, width: int) -> Person | None:
-    """The person that `who` names: main, rest, left, right, or the number of one of their tracks; None for nobody."""
+    """The person that `who` names; None for nobody.
+
+    `who` is main, left, right, not-left, not-right, or the number of one of their tracks.
+    """
     if who == "main":
         return found[0] if found else None
-    if who == "rest":
-        right = choose(found, "right", width)
-        return next((one for one in found if one is not right), None)
+    if who in ("not-left", "not-right"):
+        other = choose(found, who.removeprefix("not-"), width)
+        return next((one for one in found if one is not other), None)
     if who in ("left", "right"):
         return _sides(found, width).get(who)
     return next((one for one in found if int(who) in (track.number for track in one.tracks)), None)

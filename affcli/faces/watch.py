@@ -25,7 +25,7 @@ from affcli import clock
 from affcli.configs import Tracks
 from affcli.faces.appearance import Appearance
 from affcli.faces.detections import SAME_FACE, Detector, overlaps
-from affcli.faces.search import Pick, Searcher, centre, has_left, is_close, overlap
+from affcli.faces.search import Pick, Searcher, beside, centre, has_left, is_close, overlap
 from affcli.faces.track import Track, affinity, as_points
 from affcli.media.planes import Picture
 from affcli.media.video import Frame
@@ -33,6 +33,8 @@ from affcli.media.video import Frame
 _TOUCHING = 0.05  # overlap of two tracks from which on either may be the other
 _STILL = 0.06  # share of the face's width that it may move between two looks
 _SOON_BACK_US = 2 * clock.MICROSECONDS  # so long after a face was lost it is searched for as where nobody is
+_LIKE_ITSELF = 0.8  # likeness below which a face that comes out of a tangle is not the track's
+_TELLS_APART = 0.05  # difference of likeness to two tracks that says whose face it is
 _CUT = 28.0  # mean difference of brightness, of 255, between the pictures on both sides of a cut
 
 
@@ -128,7 +130,7 @@ class Watch:
     def _follow(self, frame: Frame) -> None:
         """Look into the regions that are due, and search where that is due or a face was lost."""
         due = [one for one in self._followed if one.due <= frame.index]
-        picks = self._contested(due, [self._pick(frame, one) for one in due])
+        picks = self._disentangled(frame, due, [self._pick(frame, one) for one in due])
         lost = []
         for one, pick in zip(due, picks, strict=True):
             if pick is None:
@@ -153,10 +155,11 @@ class Watch:
 
     def _find_end(self, one: _Followed, before: int) -> None:
         """Go on frame by frame from the last look to the frame in which the face was lost."""
+        others = [other.track.box for other in self._followed if other is not one]
         for frame in self._recent:
             if one.track.last < frame.index < before:
                 pick = self._pick(frame, one)
-                if pick is None:
+                if pick is None or any(overlap(pick[0][:4], box) >= SAME_FACE for box in others):
                     return
                 one.track.add(frame.index, self.times, *pick)
 
@@ -225,26 +228,35 @@ class Watch:
             steps = int(_STILL / pace) if pace * self.config.every > _STILL else self.config.every
             one.due = frame.index + (max(1, steps) if alone else 1)
         one.track.add(frame.index, self.times, points, score)
-        if alone:
+        if not any(beside(box, other.track.box) for other in self._followed if other is not one):
             self.appearance.see(one.track.number, frame, points)
         if one.track.first == frame.index:
             one.due = frame.index + 1
         if has_left(one.anchor, box):
             one.anchor = box
 
-    def _contested(self, due: list[_Followed], picks: list[Pick | None]) -> list[Pick | None]:
-        """Of tracks that took up the same face, only the one that it goes on best keeps it."""
+    def _disentangled(self, frame: Frame, due: list[_Followed], picks: list[Pick | None]) -> list[Pick | None]:
+        """Give a face that two tracks took up to the one whose it is by its looks; else where it goes on best."""
+        for i, pick in enumerate(picks):
+            number = due[i].track.number
+            if pick and due[i].tangled and 0 < self.appearance.likeness(number, frame, pick[0]) < _LIKE_ITSELF:
+                picks[i] = None
         there = [i for i, pick in enumerate(picks) if pick is not None]
         for place, i in enumerate(there):
             for j in there[place + 1 :]:
                 one, other = picks[i], picks[j]
                 if one is None or other is None or overlap(one[0][:4], other[0][:4]) < 0.5:
                     continue
-                fit = affinity([due[i].track, due[j].track], np.stack([one[0], other[0]]), 0.0)
+                due[i].tangled = due[j].tangled = True
+                alike = [self.appearance.likeness(due[k].track.number, frame, one[0]) for k in (i, j)]
                 # Where a lost face was seen last, the face that hides it comes by: it stays with its own track.
                 known = [due[k].track.last >= len(self.times) - 1 - self.config.every for k in (i, j)]
-                picks[j if (known[0], fit[0, 0]) >= (known[1], fit[1, 1]) else i] = None
-                due[i].tangled = due[j].tangled = True
+                fit = affinity([due[i].track, due[j].track], np.stack([one[0], other[0]]), 0.0)
+                if all(alike) and abs(alike[0] - alike[1]) >= _TELLS_APART:
+                    first = alike[0] > alike[1]
+                else:
+                    first = (known[0], fit[0, 0]) >= (known[1], fit[1, 1])
+                picks[j if first else i] = None
         return picks
 
     def _mark(self, frame: int) -> None:

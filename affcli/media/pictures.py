@@ -46,10 +46,11 @@ def clip_folders(tree: Path) -> list[Path]:
     return folders
 
 
-def numbered(folder: Path) -> dict[int, Path]:
+def numbered(folder: Path, *, may_be_empty: bool = False) -> dict[int, Path]:
     """The pictures of one clip by number, from 1, in order; files that are hidden or no pictures are passed over.
 
-    Raises InputError where there is none, where one has no number from 1 on, and where two have the same.
+    Raises InputError where one has no number from 1 on, where two have the same, and where there is none, unless it
+    `may_be_empty`.
     """
     found: dict[int, Path] = {}
     for path in sorted(folder.iterdir()):
@@ -66,7 +67,7 @@ def numbered(folder: Path) -> dict[int, Path]:
         other = found.setdefault(number, path)
         if other != path:
             raise InputError(path, f"and {other.name} are both frame {number}", advice="remove one of them")
-    if not found:
+    if not found and not may_be_empty:
         raise InputError(
             folder,
             "holds no picture",
