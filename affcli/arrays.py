@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from affcli.errors import InputError, SchemaError
+from affcli.files import explained
 from affcli.recipes import digest
 
 
@@ -72,26 +73,34 @@ class ArrayFile:
 
 
 class Spool:
-    """Items of one shape put aside on disk, in a file without a name: it is gone with the process."""
+    """Items of one shape put aside on disk, beside the table they are for, in a file without a name.
 
-    def __init__(self, directory: Path) -> None:
-        self._file = tempfile.TemporaryFile(dir=directory)  # noqa: SIM115, closed by `close`
+    It is gone with the process.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path  # the table they are for: a full disk is its failure
+        with explained(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = tempfile.TemporaryFile(dir=path.parent)  # noqa: SIM115, closed by `close`
         self._count = 0
         self._shape: tuple[int, ...] = ()
         self._dtype = np.dtype(np.uint8)
 
     def append(self, item: NDArray[Any]) -> int:
-        """Put an item aside; return its place."""
+        """Put an item aside; return its place.  Raises OutputError where it cannot be written."""
         self._shape, self._dtype = item.shape, item.dtype
-        self._file.write(np.ascontiguousarray(item).data)
+        with explained(self._path):
+            self._file.write(np.ascontiguousarray(item).data)
         self._count += 1
         return self._count - 1
 
     def __getitem__(self, place: int) -> NDArray[Any]:
         """The item at a place."""
         size = int(np.prod(self._shape)) * self._dtype.itemsize
-        if self._file.tell() != place * size:
-            self._file.seek(place * size)
+        with explained(self._path):  # what is still to be written is written now
+            if self._file.tell() != place * size:
+                self._file.seek(place * size)
         return np.frombuffer(self._file.read(size), self._dtype).reshape(self._shape)
 
     def close(self) -> None:

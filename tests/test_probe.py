@@ -280,7 +280,7 @@ def test_label_files_find_their_videos_and_persons() -> None:
     assert [(one.clip, one.source.clip, one.person) for one in matches.labelled] == [
         ("b_left", "b", "left"),
         ("b_right", "b", "right"),
-        ("a", "a", "main"),
+        ("a", "a", "not-right"),  # beside the right person alone: the other one
         ("a_right", "a", "right"),
         ("video10_1_left", "video10_1", "left"),
         ("c_left", "c_left", "main"),  # a video of this name is there

@@ -102,6 +102,22 @@ def test_every_says_how_often(every: int) -> None:
     assert asked.regions == pytest.approx(90 / every, abs=8)
 
 
+@pytest.mark.parametrize(("rate", "every"), [(1, 2), (3, 2), (5, 2), (8, 3), (9, 2), (30, 7), (30, 16)])
+def test_what_lies_between_two_looks_can_be_filled_in(rate: int, every: int) -> None:
+    """At any frame rate a still face is one track with a row in every frame."""
+    watch, _ = watched(still, 60, Tracks(every=every), rate=Fraction(rate))
+    assert spans(watch) == [(0, 59)]
+    assert not np.isnan(watch.tracks[0].rows).any()
+    watch, _ = watched(still, 60, Tracks(every=every, roi="off"), rate=Fraction(rate))
+    assert len(watch.tracks) == 1 and not np.isnan(watch.tracks[0].rows).any()
+
+
+@pytest.mark.parametrize("back", range(23, 31))
+def test_a_lost_face_that_comes_back_a_little_aside_goes_on(back: int) -> None:
+    watch, _ = watched(lambda i: still(i) if i < 20 else {0: (355, 120, 90)} if i >= back else {}, 60)
+    assert spans(watch) == [(0, 59)]
+
+
 def test_a_moving_face_is_looked_at_more_often_and_kept() -> None:
     watch, asked = watched(lambda i: {0: (40 + 8 * i, 120, 90)}, 60)
     assert spans(watch) == [(0, 59)]
@@ -245,8 +261,8 @@ class Alike:
     def __init__(self, likeness: float) -> None:
         self.likeness = likeness
 
-    def similarity(self, *_: int) -> float:
-        return self.likeness
+    def similarities(self, tracks: list[int]) -> NDArray[np.float64]:
+        return np.full((len(tracks), len(tracks)), self.likeness)
 
 
 def piece(number: int, first: int, last: int, left: float) -> Track:

@@ -57,7 +57,7 @@ def extract_faces(
     """Find one person's face in every frame of a video: a table and aligned crops.
 
     Writes OUT/<clip>.faces.parquet, one row per decoded frame with its time, box and landmarks, and
-    OUT/<clip>.faces.npy, the crops: (frames, 112, 112, 3) uint8 RGB. A frame without the face is a row with
+    OUT/<clip>.faces.npy, the crops: by default (frames, 112, 112, 3) uint8 RGB. A frame without the face is a row with
     valid = false and a black crop; a video without any face is a result, with a warning. OUT/<video>.tracks.parquet
     keeps every face that was found, so that another person is cut out later without looking for faces again.
 
@@ -65,11 +65,11 @@ def extract_faces(
     <video>_left and <video>_right, all makes <video>_tN for everybody, N being the number of the person's first track,
     and a track's number makes that of its person. With --labels, the names of label files say which clips to make; a
     plain name beside a _right (or _left) one is the other person. Frames in which two faces overlap are marked
-    ambiguous: these alone may show another person.
+    ambiguous: they may show another person.
     """
     from affcli import recipes
-    from affcli.cli.faces_of import Order, work
-    from affcli.faces import detector_name, open_detector
+    from affcli.cli.faces_of import Order, detector_of, work
+    from affcli.faces import detector_name
     from affcli.faces.extract import Cutting
 
     check_out(out)
@@ -82,7 +82,7 @@ def extract_faces(
         )
     run = Run(0)
     jobs = jobs_of(videos, labels, subject, run)
-    weights = {} if from_tracks else open_detector(tracks.detector, tracks).weights
+    weights = {} if from_tracks else detector_of(tracks).weights
     named = {**recipes.plain(tracks), "detector": detector_name(tracks.detector)}
     order = Order(
         out, tracks, faces, recipes.recipe("find-faces", named, weights=weights), keep_partial, force, from_tracks

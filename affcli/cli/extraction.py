@@ -96,13 +96,8 @@ def jobs_of(videos: list[Path], labels: Path | None, subject: str, run: Run) -> 
         log.warning("%s: no labels of %s: not made", labels, some(one.clip for one in matches.without_labels))
     jobs = []
     for one in found:
-        people = {label.clip: str(label.person) for label in matches.of(one)}
-        sides = {"left", "right"}.intersection(people.values())
-        if len(sides) == 1:  # beside one side, a plain name is the other person
-            other = f"not-{sides.pop()}"
-            people = {clip: other if person == "main" else person for clip, person in people.items()}
-        if people:
-            jobs.append(Job(one.path, one.clip, tuple(Clip(*pair) for pair in people.items())))
+        if clips := tuple(Clip(label.clip, label.person) for label in matches.of(one)):
+            jobs.append(Job(one.path, one.clip, clips))
     run.clips = len(matches.labelled) + bool(lost)
     return jobs
 

@@ -42,7 +42,6 @@ from affcli.faces.extract import (
 from affcli.faces.persons import persons
 from affcli.faces.select import Person, choose, people
 from affcli.faces.watch import Watch
-from affcli.files import explained
 from affcli.media.video import Frame, Video, open_video
 from affcli.recipes import Recipe
 from affcli.schemas import FACES, TRACKS
@@ -127,7 +126,10 @@ def _read(order: Order, job: Job, inputs: list[dict[str, str]]) -> _Known | None
     facts = table.header.facts
     columns = {name: table.column(name) for name in table.data.column_names}
     seen = replay(columns, facts["width"], facts["height"], hole_us(order.faces))
-    return _known(order, seen, table.header.recipe, {name: facts[name] for name in facts if name != "frames"})
+    made = table.header.recipe
+    # Whom the tracks show was decided when they were found: with the settings of then.
+    min_track = int(made["config"].get("min_track", order.tracks.min_track))
+    return _known(seen, made, {name: facts[name] for name in facts if name != "frames"}, min_track)
 
 
 def _look(
@@ -135,20 +137,21 @@ def _look(
 ) -> tuple[Cut, Seen]:
     """Look at all frames of a video; the crops of all faces are put aside where memory allows."""
     cutting = Cutting.of(order.faces)
-    watch = Watch(_detector(order.tracks), order.tracks, hole_us(order.faces))
+    watch = Watch(detector_of(order.tracks), order.tracks, hole_us(order.faces))
     frames = _counted(video.frames(), report)
     rate = float(video.rate or _USUAL_RATE)
+    # Alone, a video has several cores to itself: decoding, looking and cutting go on side by side.
+    decoded = frames if shared else ahead(frames)
     spool, places = None, None
-    if held_frames_fit(cutting, order.tracks, order.faces, rate, video.pixels):
-        with explained(table_path(order.out, job.stem, TRACKS.name)):
-            order.out.mkdir(parents=True, exist_ok=True)
-            spool = opened.enter_context(contextlib.closing(Spool(order.out)))
-            # Alone, a video has several cores to itself: decoding, looking and cutting go on side by side.
-            final = settled(frames if shared else ahead(frames), watch, cutting.smoothing.reach)
-            places = put_aside(final if shared else ahead(final), watch, cutting, spool)
+    if held_frames_fit(cutting, order.tracks, order.faces, rate, video.picture_bytes):
+        path = table_path(order.out, job.stem, TRACKS.name)
+        spool = opened.enter_context(contextlib.closing(Spool(path)))
+        final = settled(decoded, watch, cutting.smoothing.reach)
+        places = put_aside(final if shared else ahead(final), watch, cutting, spool)
     else:
-        for _ in settled(frames if shared else ahead(frames), watch, 0):
-            pass
+        for frame in decoded:
+            watch.look(frame)
+        watch.finish()
     seen = seen_by(watch, persons(watch.tracks, watch.appearance, watch.times, order.tracks))
     if spool is None or places is None:
         return _cut_again(order, job, video, len(seen.time_us), report), seen
@@ -194,13 +197,11 @@ def _watched(order: Order, job: Job, video: Video, seen: Seen, inputs: list[dict
     tables.write(
         path, TRACKS, columns, recipe=order.recipe, inputs=inputs, facts={**facts, "frames": len(seen.time_us)}
     )
-    return _known(order, seen, order.recipe, facts)
+    return _known(seen, order.recipe, facts, order.tracks.min_track)
 
 
-def _known(order: Order, seen: Seen, recipe: Recipe, facts: dict[str, Any]) -> _Known:
-    return _Known(
-        seen, recipe, facts, people(seen.tracks, seen.person, seen.width, seen.height, order.tracks.min_track)
-    )
+def _known(seen: Seen, recipe: Recipe, facts: dict[str, Any], min_track: int) -> _Known:
+    return _Known(seen, recipe, facts, people(seen.tracks, seen.person, seen.width, seen.height, min_track))
 
 
 def _everybody(job: Job, known: _Known) -> list[Clip]:
@@ -278,6 +279,6 @@ def _counted(frames: Iterator[Frame], report: Report) -> Iterator[Frame]:
 
 
 @functools.cache
-def _detector(config: Tracks) -> Detector:
+def detector_of(config: Tracks) -> Detector:
     """One network for all videos of a process."""
     return open_detector(config.detector, config)

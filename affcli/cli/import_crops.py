@@ -56,15 +56,17 @@ def import_crops(
     _check(clocks, videos, frames)
     folders = clip_folders(tree)
     run = Run(len(folders))
-    usual = _USUAL_SIDE
+    usual: int | None = None  # side of the clips of which there is no picture: that of the first picture of the tree
     for folder in progress(folders, "import-crops", "clip", len(folders)):
         with run.clip():
             # A clip without any face has no picture; how many frames it has must be known from elsewhere.
             clip, pictures = folder.name, numbered(folder, may_be_empty=bool(videos or frames))
             target = table_path(out, clip, FACES.name)
             first = next(iter(pictures.values()), None)
-            size = _side(first, read_picture(first)) if first else usual
-            usual = size
+            if first:
+                size = _side(first, read_picture(first))
+            else:
+                size = usual = usual or _first_side(folders)
             recipe = recipes.recipe("import-crops", {"size": size, "format": form, **clocks.config, "frames": frames})
             inputs = [{"name": clip, "sha256": digest_pictures(pictures)}, *clocks.inputs(clip, folder)]
             if not force and tables.keep(target, FACES, recipe, inputs, unless="" if keep_partial else "partial"):
@@ -92,6 +94,16 @@ def _check(clocks: times.Times, videos: Path | None, frames: int | None) -> None
         raise UsageError(
             "--frames", "stands beside --videos", expected="--rate", advice="leave it out: the videos tell the number"
         )
+
+
+def _first_side(folders: list[Path]) -> int:
+    """The side of the first picture of a tree, px; the usual one where there is no picture at all."""
+    from affcli.media.pictures import numbered, read_picture
+
+    for folder in folders:
+        for path in numbered(folder, may_be_empty=True).values():
+            return int(read_picture(path).shape[0])
+    return _USUAL_SIDE
 
 
 def _side(path: Path, picture: NDArray[np.uint8], size: int | None = None) -> int:

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
-_AHEAD = 8  # items that wait; frames are large
+_AHEAD = 4  # items that wait; frames are large
 
 
 @dataclass(frozen=True)

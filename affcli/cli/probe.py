@@ -55,7 +55,7 @@ def probe(
     earlier. The table shows the columns that fit into 80 characters.
 
     Ends with status 3 where label rows and frames differ by more than --tolerance, where a label file names no video,
-    and where a file cannot be decoded; all others are shown nonetheless.
+    and where a video or its sound breaks off or cannot be decoded; all others are shown nonetheless.
     """
     from affcli.media.find import match_labels, sources
 

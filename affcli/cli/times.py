@@ -176,6 +176,6 @@ def _exact(text: str) -> Fraction:
             advice="correct it",
         )
     ntsc = Fraction(round(rate * 1001 / 1000) * 1000, 1001)
-    if "." in text and rate.denominator > 1 and abs(rate - ntsc) < Fraction(1, 100):
+    if "." in text and rate.denominator > 1 and ntsc > 0 and abs(rate - ntsc) < Fraction(1, 100):
         raise UsageError(f"--rate {text}", f"is a rounded {ntsc}", expected="an exact rate", advice=f"write {ntsc}")
     return rate

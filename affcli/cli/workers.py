@@ -39,7 +39,7 @@ class Done(Generic[J, R]):
 
 def machine() -> int:
     """How many processes this machine has cores for."""
-    return len(os.sched_getaffinity(0))
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def alone(work: Work[J, R], jobs: Sequence[J], report: Report) -> Generator[Done[J, R], None, None]:
@@ -59,6 +59,7 @@ def side_by_side(work: Work[J, R], jobs: Sequence[J], count: int, report: Report
     """
     waiting = deque((job, _LIVES) for job in jobs)
     working: dict[Connection, _Worker] = {}
+    before = signal.signal(signal.SIGPIPE, signal.SIG_IGN)  # a dead worker's pipe must not end this process
     try:
         while waiting or working:
             while waiting and len(working) < count:
@@ -70,7 +71,7 @@ def side_by_side(work: Work[J, R], jobs: Sequence[J], count: int, report: Report
                 worker = working[ready]
                 try:
                     kind, content = ready.recv()
-                except EOFError:
+                except (EOFError, OSError):  # it died, before it had read its job or after
                     del working[ready]
                     status = worker.join()
                     if worker.lives > 1:
@@ -95,6 +96,7 @@ def side_by_side(work: Work[J, R], jobs: Sequence[J], count: int, report: Report
     finally:
         for worker in working.values():
             worker.terminate()
+        signal.signal(signal.SIGPIPE, before)
 
 
 def _killed(job: object, status: int) -> InputError:
@@ -115,18 +117,20 @@ class _Worker:
         self.connection, theirs = context.Pipe()
         level = logging.getLogger("affcli").level
         self._process = context.Process(target=_serve, args=(theirs, work, level), daemon=True)
+        before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # for the child: Ctrl-C is its parent's to act on
         self._process.start()
+        signal.signal(signal.SIGINT, before)
         theirs.close()  # so that its death is the end of the pipe
         self.give(job, lives)
 
     def give(self, job: Any, lives: int) -> None:
         self.job, self.lives = job, lives
-        with contextlib.suppress(BrokenPipeError):  # it died just now: the end of the pipe says so
+        with contextlib.suppress(OSError):  # it died just now: the end of the pipe says so
             self.connection.send(job)
 
     def dismiss(self) -> None:
         """No more jobs."""
-        with contextlib.suppress(BrokenPipeError):
+        with contextlib.suppress(OSError):
             self.connection.send(None)
         self.join()
 
@@ -144,7 +148,6 @@ class _Worker:
 
 def _serve(connection: Connection, work: Any, level: int) -> None:
     """The process's side."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent, which ends us
     signal.signal(signal.SIGTERM, _leave)
     records: queue.SimpleQueue[logging.LogRecord] = queue.SimpleQueue()
     logger = logging.getLogger("affcli")

@@ -12,12 +12,13 @@ from array import array
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from affcli import clock
+from affcli.arrays import Spool
 from affcli.configs import Faces, Tracks
 from affcli.faces.align import Template, align, template_of
 from affcli.faces.select import Person
@@ -31,15 +32,6 @@ BOX = ("x1", "y1", "x2", "y2")
 POINT_NAMES = (*BOX, *(f"{name}_{axis}" for name in LANDMARKS for axis in "xy"))
 
 _MOST_HELD = 128 * 2**20  # bytes of frames that wait for their landmarks
-_BYTES_PER_PIXEL = 1.5  # luma, and chroma at half the size
-
-
-class Spool(Protocol):
-    """Where crops are put aside: `affcli.arrays.Spool`."""
-
-    def append(self, item: NDArray[np.uint8]) -> int: ...
-
-    def __getitem__(self, place: int) -> NDArray[np.uint8]: ...
 
 
 @dataclass(frozen=True)
@@ -90,10 +82,10 @@ def hole_us(config: Faces) -> int:
     return round(config.interpolate_gap * clock.MICROSECONDS)
 
 
-def held_frames_fit(cutting: Cutting, watched: Tracks, config: Faces, rate: float, pixels: int) -> bool:
-    """Whether the frames that wait for their landmarks fit into memory, at `rate` per second of `pixels` each."""
+def held_frames_fit(cutting: Cutting, watched: Tracks, config: Faces, rate: float, picture_bytes: int) -> bool:
+    """Whether the frames that wait for their landmarks fit into memory, at `rate` per second."""
     waiting = cutting.smoothing.reach + 2 * max(watched.every, watched.idle_every) + rate * config.interpolate_gap
-    return waiting * pixels * _BYTES_PER_PIXEL <= _MOST_HELD
+    return waiting * picture_bytes <= _MOST_HELD
 
 
 def settled(frames: Iterable[Frame], watch: Watch, reach: int) -> Iterator[Frame]:

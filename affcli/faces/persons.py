@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from affcli.clock import MICROSECONDS
 from affcli.configs import Tracks
@@ -45,31 +46,40 @@ def _joints(
     pieces: Sequence[Track], appearance: Appearance, times: Sequence[int], config: Tracks
 ) -> list[tuple[float, int, int]]:
     """Pairs that may be one person: how much speaks for it, and their numbers."""
-    found = []
-    for place, one in enumerate(pieces):
-        for other in pieces[place + 1 :]:
-            if not _apart(one, other):
-                continue
-            earlier, later = (one, other) if one.first < other.first else (other, one)
-            alike = appearance.similarity(one.number, other.number)
-            near = _near(earlier, later, (times[later.first] - times[earlier.last]) / MICROSECONDS, config.rejoin)
-            among = any(
-                piece.first <= later.first and piece.last >= earlier.last
-                for piece in pieces
-                if piece is not one and piece is not other
-            )
-            if alike >= (_LIKE_ANYWHERE if not near else _LIKE_AMONG_OTHERS if among else _LIKE_NEARBY):
-                found.append((alike + _NEARBY_BONUS * near, one.number, other.number))
-    return found
+    if not pieces:
+        return []
+    alike = appearance.similarities([piece.number for piece in pieces])
+    first = np.array([piece.first for piece in pieces])
+    last = np.array([piece.last for piece in pieces])
+    # Each pair once, the earlier piece before the later one; what is not even alike is most of them.
+    one, other = np.nonzero((alike >= _LIKE_NEARBY) & (last[:, None] < first[None, :]))
+    us = np.asarray(times, np.int64)
+    near = _near(
+        np.stack([piece.rows[-1, :4] for piece in pieces])[one],
+        np.stack([piece.rows[0, :4] for piece in pieces])[other],
+        (us[first[other]] - us[last[one]]) / MICROSECONDS,
+        config.rejoin,
+    )
+    # Faces in the frames between: begun before the later piece does, not over when the earlier one is, but these two.
+    begun, over = np.sort(first), np.sort(last)
+    between = np.searchsorted(begun, first[other], "right") - np.searchsorted(over, last[one], "left") - 2
+    least = np.where(near, np.where(between > 0, _LIKE_AMONG_OTHERS, _LIKE_NEARBY), _LIKE_ANYWHERE)
+    likeness = alike[one, other]
+    return [
+        (float(likeness[k]) + _NEARBY_BONUS * bool(near[k]), *sorted((pieces[one[k]].number, pieces[other[k]].number)))
+        for k in np.flatnonzero(likeness >= least)
+    ]
 
 
 def _apart(one: Track, other: Track) -> bool:
     return one.last < other.first or other.last < one.first
 
 
-def _near(earlier: Track, later: Track, seconds: float, most: float) -> bool:
-    left, came = earlier.rows[-1], later.rows[0]
-    widths = sorted(float(box[2] - box[0]) for box in (left, came))
-    distance = np.linalg.norm((left[:2] + left[2:4] - came[:2] - came[2:4]) / 2)
-    reach = most * widths[1] * (1 + min(seconds, _LONGEST_WALK))
-    return bool(widths[1] <= most * widths[0] and distance <= reach)
+def _near(
+    left: NDArray[np.float32], came: NDArray[np.float32], seconds: NDArray[np.float64], most: float
+) -> NDArray[np.bool_]:
+    """Whether who left at one box (k, 4) can be who came at another, so many seconds later: (k,)."""
+    narrow, wide = np.sort(np.stack([box[:, 2] - box[:, 0] for box in (left, came)]), axis=0)
+    distance = np.linalg.norm((left[:, :2] + left[:, 2:] - came[:, :2] - came[:, 2:]) / 2, axis=1)
+    reach = most * wide * (1 + np.minimum(seconds, _LONGEST_WALK))
+    return np.asarray((wide <= most * narrow) & (distance <= reach))

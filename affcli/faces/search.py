@@ -30,7 +30,8 @@ class Searcher:
         """The face (14,) nearest the expected box in the region around `anchor`, and its score."""
         size = self.config.roi_size
         left, top, side = _window(anchor, self.config.roi_scale, size)
-        found = self._usable(self._detector(picture.region(left, top, side, side, size, size)), side / size, left, top)
+        found = self._detector(picture.region(left, top, side, side, size, size))
+        found = self._usable(found, (side / size, side / size), left, top)
         if not len(found):
             return None
         overlap = overlaps(expected[None], found.boxes)[0]
@@ -50,15 +51,13 @@ class Searcher:
     def _searched_at(self, picture: Picture, longer_side: int) -> Detections:
         factor = min(1.0, longer_side / max(picture.width, picture.height))
         size = (max(1, round(picture.width * factor)), max(1, round(picture.height * factor)))
-        return self._usable(self._detector(picture.scaled(*size)), picture.width / size[0], 0, 0)
+        found = self._detector(picture.scaled(*size))
+        return self._usable(found, (picture.width / size[0], picture.height / size[1]), 0, 0)
 
-    def _usable(self, found: Detections, scale: float, left: int, top: int) -> Detections:
+    def _usable(self, found: Detections, scale: tuple[float, float], left: int, top: int) -> Detections:
         """Detections in pixels of the whole picture, without what is too small and what can be no face."""
-        moved = Detections(
-            (found.boxes * np.float32(scale) + np.array([left, top, left, top], np.float32)).astype(np.float32),
-            (found.landmarks * np.float32(scale) + np.array([left, top], np.float32)).astype(np.float32),
-            found.scores,
-        )
+        by, shift = np.array(scale, np.float32), np.array([left, top], np.float32)
+        moved = Detections(found.boxes * np.tile(by, 2) + np.tile(shift, 2), found.landmarks * by + shift, found.scores)
         wide = moved.boxes[:, 2] - moved.boxes[:, 0] >= self.config.min_face
         return moved[wide & ~degenerate(moved.boxes, moved.landmarks)]
 

@@ -26,7 +26,7 @@ from affcli.faces.track import Track
 class Person:
     """Tracks that are one person, in the order of time."""
 
-    number: int  # of the first track
+    number: int  # of the track that was found first
     tracks: tuple[Track, ...]
     weight: float
 

@@ -37,21 +37,26 @@ class Track:
         """Continue with a detection (14,) in `frame`, later than the last; `times` in us reach up to it."""
         if not self._count:
             self.first = frame
-        last, self._count = self.last, frame - self.first + 1
-        self._reserve()
-        row = self._count - 1
+        last, count = self.last, frame - self.first + 1
+        self._reserve(count)
+        row = count - 1
         self._rows[row], self._scores[row], self._ambiguous[row] = points, score, False
         between = slice(last + 1 - self.first, row)
-        if between.stop <= between.start:
-            return
-        self._scores[between], self._ambiguous[between] = np.nan, False
+        if between.stop > between.start:
+            self._scores[between], self._ambiguous[between] = np.nan, False
+            self._rows[between] = self._filled(last, frame, times, points)
+        self._count = count  # last: whoever cuts crops reads along, and sees whole rows only
+
+    def _filled(
+        self, last: int, frame: int, times: Sequence[int], points: NDArray[np.float32]
+    ) -> NDArray[np.floating] | float:
+        """The rows between the last detection and one in `frame`; NaN where they are too far apart."""
         if times[frame] - times[last] > self._hole_us:
-            self._rows[between] = np.nan
-            return
+            return np.nan
         at = np.array([times[i] for i in range(last + 1, frame)], np.float64)
         share = ((at - times[last]) / (times[frame] - times[last]))[:, None]
         before, after = self._rows[last - self.first].astype(np.float64), points.astype(np.float64)
-        self._rows[between] = before + share * (after - before)
+        return np.asarray(before + share * (after - before))
 
     def mark(self, frame: int) -> None:
         """Say that `frame`, and what is filled in on its way there, may show another face."""
@@ -62,10 +67,10 @@ class Track:
             if row < 0 or not np.isnan(self._scores[row]):
                 return
 
-    def _reserve(self) -> None:
-        if self._count <= len(self._scores):
+    def _reserve(self, count: int) -> None:
+        if count <= len(self._scores):
             return
-        size = max(self._count, 2 * len(self._scores))
+        size = max(count, 2 * len(self._scores))
         for name in ("_rows", "_scores", "_ambiguous"):
             old = getattr(self, name)
             new = np.empty((size, *old.shape[1:]), old.dtype)

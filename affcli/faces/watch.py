@@ -6,8 +6,9 @@ along makes the landmarks jitter.  A region is looked into at every `every`-th f
 while the face moves; landmarks of whole pictures and of regions are never mixed in a track, since the scale at which
 the network sees a face shifts them by several per cent of the eye distance.
 
-Where a face appears or is lost, the frames since the last look are looked into as well, so that a track begins and ends
-where the face does.
+Where a face appears or is lost, the frames since the last look or search are looked into as well, so that a track
+begins and ends where the face does; but a newcomer beside a known face may be found `search_every` late.  With `roi`
+off there are searches of whole pictures only, and nothing is looked into again.
 """
 
 from __future__ import annotations
@@ -15,7 +16,6 @@ from __future__ import annotations
 from array import array
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,32 +26,20 @@ from affcli.configs import Tracks
 from affcli.faces.appearance import Appearance
 from affcli.faces.detections import SAME_FACE, Detector, overlaps
 from affcli.faces.search import Pick, Searcher, beside, centre, has_left, is_close, overlap
+from affcli.faces.tangles import TOUCHING, Followed, disentangled, mark_overlaps
 from affcli.faces.track import Track, affinity, as_points
 from affcli.media.planes import Picture
 from affcli.media.video import Frame
 
-_TOUCHING = 0.05  # overlap of two tracks from which on either may be the other
 _STILL = 0.06  # share of the face's width that it may move between two looks
 _SOON_BACK_US = 2 * clock.MICROSECONDS  # so long after a face was lost it is searched for as where nobody is
-_LIKE_ITSELF = 0.8  # likeness below which a face that comes out of a tangle is not the track's
-_TELLS_APART = 0.05  # difference of likeness to two tracks that says whose face it is
 _CUT = 28.0  # mean difference of brightness, of 255, between the pictures on both sides of a cut
-
-
-@dataclass
-class _Followed:
-    """A living track and where it is looked for."""
-
-    track: Track
-    anchor: NDArray[np.float32]  # (4,), the box that the region was put around
-    due: int  # frame of the next look
-    tangled: bool = False  # has been one with another track, and may be the wrong one of them
 
 
 class Watch:
     """Looks at decoded frames, one after the other, and keeps the tracks of all faces.
 
-    `tracks` are those of the whole video in the order of their beginnings; `times` (us) and `corrupt` describe its
+    `tracks` are those of the whole video as they were found; `times` (us) and `corrupt` describe its
     frames.  Holes in tracks of at most `hole_us` are filled.
     """
 
@@ -63,12 +51,13 @@ class Watch:
         self.appearance = Appearance()
         self.width = self.height = 0  # px, first picture
         self._searcher = Searcher(detector, config)
-        self._followed: list[_Followed] = []
+        self._followed: list[Followed] = []
         self._recent: deque[Frame] = deque(maxlen=max(config.idle_every, config.every))
         self._searched: int | None = None  # frame of the last search
         self._missed_us: int | None = None  # when a track ended last
-        self._glance: NDArray[np.uint8] | None = None
+        self._glance: NDArray[np.int16] | None = None
         self._size = (0, 0)  # px, the picture before
+        self._step = config.every  # most frames to the next look, at the present frame rate
         self._gap_us = round(config.track_gap * clock.MICROSECONDS)
         self._hole_us = hole_us
         self._search_us = round(config.search_every * clock.MICROSECONDS)
@@ -83,13 +72,20 @@ class Watch:
             self._end_scene()
             self._recent.clear()
             self._searched = None
-        self._end([one for one in self._followed if frame.time_us - self.times[one.track.last] > self._gap_us])
+        gone = (one for one in self._followed if frame.time_us - self.times[one.track.last] > self._gap_us)
+        self._end([one for one in gone if one.missed])
+        self._step = self._steps(frame)
         if self.config.roi == "on":
             self._follow(frame)
-        elif frame.index % self.config.every == 0:
+        elif self._searched is None or frame.index - self._searched >= self._step:
             self._match(frame)
-        self._mark(frame.index)
+        mark_overlaps(self._followed, frame.index)
         self._recent.append(frame)
+
+    def _steps(self, frame: Frame) -> int:
+        """Most frames to the next look: what lies between two looks must be short enough to be filled in."""
+        period = frame.time_us - self.times[-2] if len(self.times) > 1 else 0
+        return min(self.config.every, max(1, self._hole_us // period)) if period else self.config.every
 
     def finish(self) -> None:
         """The video is over."""
@@ -98,7 +94,7 @@ class Watch:
     def _end_scene(self) -> None:
         """End all tracks, each in the last frame that its face is in."""
         for one in self._followed if self.config.roi == "on" else ():
-            if one.track.last >= self._recent[-1].index + 1 - self.config.every:
+            if not one.missed and self._recent:
                 self._find_end(one, self._recent[-1].index + 1)
         self._end(self._followed)
 
@@ -107,7 +103,7 @@ class Watch:
         now = len(self.times) - 1
         limit = now + 1 - (self._recent.maxlen or 0)  # a face found next may have been there as long
         for one in self._followed:
-            if self.times[now] - self.times[one.track.last] <= self._hole_us:
+            if not one.missed or self.times[now] - self.times[one.track.last] <= self._hole_us:
                 limit = min(limit, one.track.last - reach + 1)
         return limit
 
@@ -121,7 +117,7 @@ class Watch:
             return True
         return float(np.abs(before - self._glance).mean()) > _CUT
 
-    def _end(self, ending: Sequence[_Followed]) -> None:
+    def _end(self, ending: Sequence[Followed]) -> None:
         for one in ending:
             one.track.ended = True
             self._missed_us = self.times[-1]
@@ -130,30 +126,31 @@ class Watch:
     def _follow(self, frame: Frame) -> None:
         """Look into the regions that are due, and search where that is due or a face was lost."""
         due = [one for one in self._followed if one.due <= frame.index]
-        picks = self._disentangled(frame, due, [self._pick(frame, one) for one in due])
+        picks = disentangled(frame, due, [self._pick(frame, one) for one in due], self.appearance)
         lost = []
         for one, pick in zip(due, picks, strict=True):
             if pick is None:
                 lost.append(one)
             else:
                 self._continue(one, frame, *pick)
-        newly = [one for one in lost if one.track.last >= frame.index - self.config.every]
+        newly = [one for one in lost if not one.missed]
         for one in newly:
             self._find_end(one, frame.index)
         for one in lost:
-            one.due = frame.index + (1 if one in newly else self.config.every)
+            one.due = frame.index + (1 if one in newly else self._step)
+            one.missed = True
         if newly or self._search_is_due(frame):
-            self._search_for_more(frame, lost)
+            self._search_for_more(frame)
 
     def _search_is_due(self, frame: Frame) -> bool:
         if self._searched is None:
             return True
         missed = self._missed_us is not None and frame.time_us - self._missed_us <= _SOON_BACK_US
-        if not missed and any(one.track.last >= frame.index - self.config.every for one in self._followed):
+        if not missed and not all(one.missed for one in self._followed):
             return frame.time_us - self.times[self._searched] >= self._search_us
         return frame.index - self._searched >= self.config.idle_every
 
-    def _find_end(self, one: _Followed, before: int) -> None:
+    def _find_end(self, one: Followed, before: int) -> None:
         """Go on frame by frame from the last look to the frame in which the face was lost."""
         others = [other.track.box for other in self._followed if other is not one]
         for frame in self._recent:
@@ -163,9 +160,10 @@ class Watch:
                     return
                 one.track.add(frame.index, self.times, *pick)
 
-    def _search_for_more(self, frame: Frame, lost: list[_Followed]) -> None:
+    def _search_for_more(self, frame: Frame) -> None:
         """Search the whole picture, find lost faces again and take up new ones."""
-        here = [one for one in self._followed if one not in lost]
+        lost = [one for one in self._followed if one.missed]
+        here = [one for one in self._followed if not one.missed]
         found = self._searcher.whole(frame.picture, nobody=not here, new_scene=self._searched is None)
         self._searched = frame.index
         widest_first = np.argsort(found.boxes[:, 0] - found.boxes[:, 2], kind="stable")
@@ -174,109 +172,77 @@ class Watch:
             if taken and overlaps(box[None], np.stack(taken)).max() >= SAME_FACE:
                 continue
             one = next((one for one in lost if is_close(one.track.box, box)), None)
-            if one is not None:
-                lost.remove(one)
-                one.anchor = box
-            elif len(self._followed) < self.config.max_faces:
-                one = _Followed(self._new_track(), box, frame.index)
-            else:
+            if one is None and len(self._followed) >= self.config.max_faces:
                 continue
-            pick = self._searcher.into(frame.picture, one.anchor, box)
-            if pick is None:
-                continue
+            pick = self._searcher.into(frame.picture, box, box)
             # What whole picture and region agree on, but a face at hand claims, is that face.
-            if taken and overlaps(pick[0][None, :4], np.stack(taken)).max() >= SAME_FACE:
+            if pick is None or (taken and overlaps(pick[0][None, :4], np.stack(taken)).max() >= SAME_FACE):
                 continue
-            if one.track.last < one.track.first:
+            if one is None:
+                one = Followed(self._new_track(), box, frame.index)
                 self._begin(one, frame, pick)
             else:
+                lost.remove(one)
+                one.anchor = box
                 self._continue(one, frame, *pick)
             here.append(one)
 
     def _new_track(self) -> Track:
         return Track(len(self.tracks), self._hole_us)
 
-    def _begin(self, one: _Followed, frame: Frame, pick: Pick) -> None:
+    def _begin(self, one: Followed, frame: Frame, pick: Pick) -> None:
         """Take up a new face, from the first of the recent frames that it is in."""
         one.anchor = pick[0][:4]
         back = [(frame, pick)]
         for earlier in reversed(self._recent):
             before = self._searcher.into(earlier.picture, one.anchor, back[-1][1][0][:4])
             taken = [t.rows[earlier.index - t.first, :4] for t in self.tracks if t.first <= earlier.index <= t.last]
-            if before is None or (taken and np.nanmax(overlaps(before[0][None, :4], np.stack(taken))) >= SAME_FACE):
+            if before is None or any(overlap(before[0][:4], box) >= SAME_FACE for box in taken if not np.isnan(box[0])):
                 break
             back.append((earlier, before))
         for at, (points, score) in reversed(back):
             one.track.add(at.index, self.times, points, score)
-            self.appearance.see(one.track.number, at, points)
+            self._see(one, at, points)
         one.due = frame.index + 1
         self.tracks.append(one.track)
         self._followed.append(one)
 
-    def _continue(self, one: _Followed, frame: Frame, points: NDArray[np.float32], score: float) -> None:
+    def _continue(self, one: Followed, frame: Frame, points: NDArray[np.float32], score: float) -> None:
         """Add a detection, and decide when and where to look next."""
         box, last = points[:4], one.track.box
-        alone = not any(overlap(box, other.track.box) >= _TOUCHING for other in self._followed if other is not one)
+        alone = not any(overlap(box, other.track.box) >= TOUCHING for other in self._followed if other is not one)
+        one.missed = False
         if one.tangled and alone:
             # Which of the tangled faces this is, only its appearance can tell: it goes on as a track of its own.
             one.track.ended = True
             one.track, one.tangled = self._new_track(), False
+            one.track.add(frame.index, self.times, points, score)
             self.tracks.append(one.track)
+            one.due = frame.index + 1
         else:
             moved = centre(box) - centre(last)
             pace = float(np.hypot(*moved)) / max(1.0, float(last[2] - last[0])) / (frame.index - one.track.last)
-            steps = int(_STILL / pace) if pace * self.config.every > _STILL else self.config.every
+            steps = int(_STILL / pace) if pace * self._step > _STILL else self._step
             one.due = frame.index + (max(1, steps) if alone else 1)
-        one.track.add(frame.index, self.times, points, score)
-        if not any(beside(box, other.track.box) for other in self._followed if other is not one):
-            self.appearance.see(one.track.number, frame, points)
-        if one.track.first == frame.index:
-            one.due = frame.index + 1
+            one.track.add(frame.index, self.times, points, score)
+        self._see(one, frame, points)
         if has_left(one.anchor, box):
             one.anchor = box
 
-    def _disentangled(self, frame: Frame, due: list[_Followed], picks: list[Pick | None]) -> list[Pick | None]:
-        """Give a face that two tracks took up to the one whose it is by its looks; else where it goes on best."""
-        for i, pick in enumerate(picks):
-            number = due[i].track.number
-            if pick and due[i].tangled and 0 < self.appearance.likeness(number, frame, pick[0]) < _LIKE_ITSELF:
-                picks[i] = None
-        there = [i for i, pick in enumerate(picks) if pick is not None]
-        for place, i in enumerate(there):
-            for j in there[place + 1 :]:
-                one, other = picks[i], picks[j]
-                if one is None or other is None or overlap(one[0][:4], other[0][:4]) < 0.5:
-                    continue
-                due[i].tangled = due[j].tangled = True
-                alike = [self.appearance.likeness(due[k].track.number, frame, one[0]) for k in (i, j)]
-                # Where a lost face was seen last, the face that hides it comes by: it stays with its own track.
-                known = [due[k].track.last >= len(self.times) - 1 - self.config.every for k in (i, j)]
-                fit = affinity([due[i].track, due[j].track], np.stack([one[0], other[0]]), 0.0)
-                if all(alike) and abs(alike[0] - alike[1]) >= _TELLS_APART:
-                    first = alike[0] > alike[1]
-                else:
-                    first = (known[0], fit[0, 0]) >= (known[1], fit[1, 1])
-                picks[j if first else i] = None
-        return picks
+    def _see(self, one: Followed, frame: Frame, points: NDArray[np.float32]) -> None:
+        """Take note of what a face looks like, where no other is beside it."""
+        if not any(beside(points[:4], other.track.box) for other in self._followed if other is not one):
+            self.appearance.see(one.track.number, frame, points)
 
-    def _mark(self, frame: int) -> None:
-        """Mark faces that overlap: either may be taken for the other."""
-        boxes = [one.track.box for one in self._followed]
-        for i, one in enumerate(self._followed):
-            others = [box for j, box in enumerate(boxes) if j != i]
-            if one.track.last != frame or not others:
-                continue
-            most = max(overlap(boxes[i], other) for other in others)
-            if one.tangled or most >= _TOUCHING:
-                one.track.mark(frame)
-            one.tangled = one.tangled or most >= SAME_FACE
-
-    def _pick(self, frame: Frame, one: _Followed) -> Pick | None:
+    def _pick(self, frame: Frame, one: Followed) -> Pick | None:
         return self._searcher.into(frame.picture, one.anchor, one.track.box)
 
     def _match(self, frame: Frame) -> None:
         """The plain loop: search the whole picture, and continue tracks by what was found."""
         found = self._searcher.whole(frame.picture, nobody=True, new_scene=False)
+        self._searched = frame.index
+        for one in self._followed:
+            one.missed = True
         points = as_points(found)
         free = set(range(len(found)))
         if self._followed and free:
@@ -289,8 +255,8 @@ class Watch:
                     free.discard(int(which))
         for which in sorted(free):
             if len(self._followed) < self.config.max_faces:
-                one_new = _Followed(self._new_track(), points[which, :4], frame.index)
+                one_new = Followed(self._new_track(), points[which, :4], frame.index)
                 one_new.track.add(frame.index, self.times, points[which], float(found.scores[which]))
-                self.appearance.see(one_new.track.number, frame, points[which])
+                self._see(one_new, frame, points[which])
                 self.tracks.append(one_new.track)
                 self._followed.append(one_new)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import stat
 import sys
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -46,7 +46,7 @@ def sources(paths: Iterable[Path]) -> list[Source]:
     return list(found.values())
 
 
-Person = Literal["main", "left", "right"]
+Person = Literal["main", "left", "right", "not-left", "not-right"]
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ def match_labels(found: Iterable[Source], stems: Iterable[str]) -> Matches:
     """Match videos with label files, given by their stems: `X`, `X_left` and `X_right` are all of video `X`.
 
     Only a trailing `_left` or `_right` is a person, and none where a video has the whole name: `X_left.mp4` is the
-    video of `X_left`.  A plain `X` is of the main person, also beside an `X_right`.
+    video of `X_left`.  A plain `X` is of the main person, or, beside one of the two alone, of whoever is not that one.
     """
     videos = {source.clip: source for source in found}
     people: dict[str, list[Labelled]] = {clip: [] for clip in videos}
@@ -86,6 +86,10 @@ def match_labels(found: Iterable[Source], stems: Iterable[str]) -> Matches:
             people[clip].append(Labelled(stem, videos[clip], person))
         else:
             lost.append(stem)
+    for each in people.values():
+        if len(sides := {one.person for one in each} - {"main"}) == 1:
+            other: Person = "not-left" if sides == {"left"} else "not-right"
+            each[:] = [replace(one, person=other) if one.person == "main" else one for one in each]
     labelled = [one for each in people.values() for one in each]
     return Matches(labelled, lost, [videos[clip] for clip, each in people.items() if not each])
 

@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+cv2.setNumThreads(1)  # the cores are for other steps and other videos
 Image = NDArray[np.uint8]  # (height, width, 3) RGB
 _Rectangle = tuple[int, int, int, int]  # left, top, width, height
 
@@ -30,6 +31,11 @@ _LUMA_WEIGHTS = {
     7: (0.212, 0.087),  # SMPTE 240M
     9: (0.2627, 0.0593),  # BT.2020
 }
+
+
+def bytes_per_pixel(pixel_format: str) -> int:
+    """What a decoded picture takes while it is looked at: its planes, or planes of any kind and their RGB."""
+    return 2 if pixel_format in _HALF_CHROMA else 8
 
 
 class Picture:
@@ -74,9 +80,10 @@ class Picture:
     def glance(self) -> NDArray[np.uint8]:
         """A few thousand samples of the stored picture's brightness, (rows, columns), to compare frames by."""
         planes, _ = self._planes()
+        bright = planes[0] if planes[0].ndim == 2 else planes[0][..., 1]  # green is most of it
         step = max(1, max(self._stored) // 64)
-        top, left = (min(step, side) // 2 for side in planes[0].shape[:2])
-        return planes[0][top::step, left::step]
+        top, left = (min(step, side) // 2 for side in bright.shape)
+        return bright[top::step, left::step]
 
     def _rectangle(self, left: int, top: int, width: int, height: int) -> _Rectangle:
         """Where an upright rectangle is in the stored picture: left, top, width, height."""

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from affcli import clock
 from affcli.errors import InputError, some
 from affcli.media.container import Decoder, open_container
-from affcli.media.planes import Picture
+from affcli.media.planes import Picture, bytes_per_pixel
 
 log = logging.getLogger(__name__)
 
@@ -74,7 +74,7 @@ class Video:
     duration_us: int | None  # as the container states it
     stated_frames: int  # as the container states it; 0 where it does not
     tolerance_us: int  # of the duration
-    pixels: int  # of a picture, as the container states them; single pictures may be of another size
+    picture_bytes: int  # of a decoded picture, as the container states its size
     keep_partial: bool = False
     decoded: int | None = None
     decode_errors: int = 0
@@ -234,7 +234,7 @@ def open_video(path: Path, *, keep_partial: bool = False) -> Video:
             duration,
             stream.frames,
             tolerance,
-            stream.width * stream.height,
+            stream.width * stream.height * bytes_per_pixel(str(stream.codec_context.pix_fmt or "")),
             keep_partial,
         )
 
