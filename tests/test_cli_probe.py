@@ -120,7 +120,7 @@ def test_two_people_of_a_video(affcli: Command, made: Path, tmp_path: Path) -> N
     assert (done.returncode, done.stderr) == (0, "")
     assert [(row["clip"], row["person"], row["frames"]) for row in rows_of(done).values()] == [
         ("mute_left", "left", "15"),
-        ("pair", "main", "10"),
+        ("pair", "not-right", "10"),
         ("pair_right", "right", "10"),
         ("varying", "", rows_of(done)["varying"]["frames"]),
     ]
