@@ -25,6 +25,7 @@ Report = Callable[[int], None]  # told how many frames further the job is
 Work = Callable[[J, Report], R]
 
 _REPORT_FRAMES = 25
+_HEARD_SECONDS = 1.0
 _LIVES = 2  # processes that one job may cost
 
 
@@ -142,8 +143,11 @@ class _Worker:
 
     def terminate(self) -> None:
         """End it now; it leaves nothing half-written."""
-        self._process.terminate()
-        self.join()
+        # Where an exception cannot pass, in a callback from C say, the signal is lost: it is sent until it is heard.
+        while self._process.is_alive():
+            self._process.terminate()
+            self._process.join(_HEARD_SECONDS)
+        self.connection.close()
 
 
 def _serve(connection: Connection, work: Any, level: int) -> None:
