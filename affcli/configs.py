@@ -39,6 +39,7 @@ class Tracks:
     max_faces: int = setting(8, "most faces that are followed at a time, the widest first")
     track_iou: float = setting(0.3, "least overlap of a face with its track, 0 to 1", source="M3T")
     track_gap: float = setting(0.5, "longest time a track survives without a detection", unit="s")
+    interpolate_gap: float = setting(0.2, "longest hole in a track that is filled linearly", unit="s")
     min_track: int = setting(3, "fewest detections of a track that is not taken for a mistake", unit="frames")
     rejoin: float = setting(
         1.5, "how far (in face widths) and how many times larger or smaller a person may come back after a gap"
@@ -49,7 +50,6 @@ class Tracks:
 class Faces:
     """From the tracks of a person to aligned crops."""
 
-    interpolate_gap: float = setting(0.2, "longest hole in a track that is filled linearly", unit="s")
     smooth: str = setting(
         "1.5",
         "Gaussian smoothing of the landmarks over time, in frames; 0 for none; m3t for 1.5 while the face is at rest",

@@ -43,7 +43,7 @@ def extract_faces(
     track_gap: float = setting(configs.Tracks, "track_gap", min=0),
     min_track: int = setting(configs.Tracks, "min_track", min=1),
     rejoin: float = setting(configs.Tracks, "rejoin", min=0),
-    interpolate_gap: float = setting(configs.Faces, "interpolate_gap", min=0),
+    interpolate_gap: float = setting(configs.Tracks, "interpolate_gap", min=0),
     smooth: str = setting(configs.Faces, "smooth"),
     template: str = setting(configs.Faces, "template"),
     size: int = setting(configs.Faces, "size", min=0, max=1024),

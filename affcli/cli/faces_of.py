@@ -125,11 +125,11 @@ def _read(order: Order, job: Job, inputs: list[dict[str, str]]) -> _Known | None
         )
     facts = table.header.facts
     columns = {name: table.column(name) for name in table.data.column_names}
-    seen = replay(columns, facts["width"], facts["height"], hole_us(order.faces))
     made = table.header.recipe
-    # Whom the tracks show was decided when they were found: with the settings of then.
-    min_track = int(made["config"].get("min_track", order.tracks.min_track))
-    return _known(seen, made, {name: facts[name] for name in facts if name != "frames"}, min_track)
+    # What the tracks are was decided when they were found: with the settings of then.
+    settings = {**recipes.plain(order.tracks), **made["config"]}
+    seen = replay(columns, facts["width"], facts["height"], hole_us(float(settings["interpolate_gap"])))
+    return _known(seen, made, {name: facts[name] for name in facts if name != "frames"}, int(settings["min_track"]))
 
 
 def _look(
@@ -137,13 +137,13 @@ def _look(
 ) -> tuple[Cut, Seen]:
     """Look at all frames of a video; the crops of all faces are put aside where memory allows."""
     cutting = Cutting.of(order.faces)
-    watch = Watch(detector_of(order.tracks), order.tracks, hole_us(order.faces))
+    watch = Watch(detector_of(order.tracks), order.tracks, hole_us(order.tracks.interpolate_gap))
     frames = _counted(video.frames(), report)
     rate = float(video.rate or _USUAL_RATE)
     # Alone, a video has several cores to itself: decoding, looking and cutting go on side by side.
     decoded = frames if shared else ahead(frames)
     spool, places = None, None
-    if held_frames_fit(cutting, order.tracks, order.faces, rate, video.picture_bytes):
+    if held_frames_fit(cutting, order.tracks, rate, video.picture_bytes):
         path = table_path(order.out, job.stem, TRACKS.name)
         spool = opened.enter_context(contextlib.closing(Spool(path)))
         final = settled(decoded, watch, cutting.smoothing.reach)

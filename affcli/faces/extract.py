@@ -77,14 +77,14 @@ class Cutting:
         return np.zeros((self.template.size, self.template.size, 3), np.uint8)
 
 
-def hole_us(config: Faces) -> int:
-    """The longest hole in a track that is filled, in us."""
-    return round(config.interpolate_gap * clock.MICROSECONDS)
+def hole_us(interpolate_gap: float) -> int:
+    """The longest hole in a track that is filled, in us; the setting is in seconds."""
+    return round(interpolate_gap * clock.MICROSECONDS)
 
 
-def held_frames_fit(cutting: Cutting, watched: Tracks, config: Faces, rate: float, picture_bytes: int) -> bool:
+def held_frames_fit(cutting: Cutting, config: Tracks, rate: float, picture_bytes: int) -> bool:
     """Whether the frames that wait for their landmarks fit into memory, at `rate` per second."""
-    waiting = cutting.smoothing.reach + 2 * max(watched.every, watched.idle_every) + rate * config.interpolate_gap
+    waiting = cutting.smoothing.reach + 2 * max(config.every, config.idle_every) + rate * config.interpolate_gap
     return waiting * picture_bytes <= _MOST_HELD
 
 
