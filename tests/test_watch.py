@@ -72,7 +72,7 @@ def frames(scene: Scene, n: int, rate: Fraction = Fraction(25), flash: tuple[int
 
 def watched(scene: Scene, n: int, config: Tracks | None = None, **keywords: object) -> tuple[Watch, Squares]:
     detector = Squares()
-    watch = Watch(detector, config or Tracks(), 200_000)
+    watch = Watch(detector, config or Tracks())
     for frame in frames(scene, n, **keywords):  # type: ignore[arg-type]
         watch.look(frame)
     watch.finish()
@@ -169,7 +169,7 @@ def test_a_cut_ends_all_tracks() -> None:
 
 def test_pictures_of_another_size_are_a_cut() -> None:
     """A face at the same pixels of a picture of twice the size is at another place."""
-    watch = Watch(Squares(), Tracks(), 200_000)
+    watch = Watch(Squares(), Tracks())
     for index in range(40):
         double = 1 + (index >= 25)
         image = np.full((180 * double, 320 * double, 3), 90, np.uint8)
@@ -314,7 +314,7 @@ def gappy(index: int) -> dict[int, Place]:
 
 
 def test_crops_cut_on_the_way_are_those_cut_in_a_pass_of_their_own() -> None:
-    n, cutting, watch, spool = 90, Cutting.of(Faces()), Watch(Squares(), Tracks(), 200_000), Memory()
+    n, cutting, watch, spool = 90, Cutting.of(Faces()), Watch(Squares(), Tracks()), Memory()
     places = put_aside(settled(frames(gappy, n), watch, cutting.smoothing.reach), watch, cutting, spool)
     seen = seen_by(watch, persons(watch.tracks, watch.appearance, watch.times, Tracks()))
     again = replayed(seen)

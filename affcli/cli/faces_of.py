@@ -20,6 +20,7 @@ from affcli.cli.extraction import Clip, Job, Tally, clips_of
 from affcli.cli.pipeline import ahead
 from affcli.cli.workers import Report
 from affcli.clips import table_path
+from affcli.clock import MICROSECONDS
 from affcli.configs import Faces, Tracks
 from affcli.errors import InputError, SchemaError
 from affcli.faces import open_detector
@@ -32,7 +33,6 @@ from affcli.faces.extract import (
     crops,
     face_columns,
     held_frames_fit,
-    hole_us,
     put_aside,
     replay,
     seen_by,
@@ -128,7 +128,8 @@ def _read(order: Order, job: Job, inputs: list[dict[str, str]]) -> _Known | None
     made = table.header.recipe
     # What the tracks are was decided when they were found: with the settings of then.
     settings = {**recipes.plain(order.tracks), **made["config"]}
-    seen = replay(columns, facts["width"], facts["height"], hole_us(float(settings["interpolate_gap"])))
+    hole_us = round(float(settings["interpolate_gap"]) * MICROSECONDS)
+    seen = replay(columns, facts["width"], facts["height"], hole_us)
     return _known(seen, made, {name: facts[name] for name in facts if name != "frames"}, int(settings["min_track"]))
 
 
@@ -137,7 +138,7 @@ def _look(
 ) -> tuple[Cut, Seen]:
     """Look at all frames of a video; the crops of all faces are put aside where memory allows."""
     cutting = Cutting.of(order.faces)
-    watch = Watch(detector_of(order.tracks), order.tracks, hole_us(order.tracks.interpolate_gap))
+    watch = Watch(detector_of(order.tracks), order.tracks)
     frames = _counted(video.frames(), report)
     rate = float(video.rate or _USUAL_RATE)
     # Alone, a video has several cores to itself: decoding, looking and cutting go on side by side.

@@ -17,7 +17,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from affcli import clock
 from affcli.arrays import Spool
 from affcli.configs import Faces, Tracks
 from affcli.faces.align import Template, align, template_of
@@ -75,11 +74,6 @@ class Cutting:
     def empty(self) -> NDArray[np.uint8]:
         """What stands for an absent face."""
         return np.zeros((self.template.size, self.template.size, 3), np.uint8)
-
-
-def hole_us(interpolate_gap: float) -> int:
-    """The longest hole in a track that is filled, in us; the setting is in seconds."""
-    return round(interpolate_gap * clock.MICROSECONDS)
 
 
 def held_frames_fit(cutting: Cutting, config: Tracks, rate: float, picture_bytes: int) -> bool:

@@ -40,10 +40,10 @@ class Watch:
     """Looks at decoded frames, one after the other, and keeps the tracks of all faces.
 
     `tracks` are those of the whole video as they were found; `times` (us) and `corrupt` describe its
-    frames.  Holes in tracks of at most `hole_us` are filled.
+    frames.
     """
 
-    def __init__(self, detector: Detector, config: Tracks, hole_us: int) -> None:
+    def __init__(self, detector: Detector, config: Tracks) -> None:
         self.config = config
         self.tracks: list[Track] = []
         self.times: array[int] = array("q")
@@ -59,7 +59,7 @@ class Watch:
         self._size = (0, 0)  # px, the picture before
         self._step = config.every  # most frames to the next look, at the present frame rate
         self._gap_us = round(config.track_gap * clock.MICROSECONDS)
-        self._hole_us = hole_us
+        self._hole_us = round(config.interpolate_gap * clock.MICROSECONDS)
         self._search_us = round(config.search_every * clock.MICROSECONDS)
 
     def look(self, frame: Frame) -> None:
