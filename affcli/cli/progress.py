@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
-from affcli.cli.options import Verbosity
+from affcli.cli.options import Verbosity, clear_line
 
 T = TypeVar("T")
 
@@ -45,8 +45,8 @@ class Line:
 
     def clear(self) -> None:
         """Take the line away, so that another text can follow."""
-        if self._live and not Verbosity.quiet:
-            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+        if not Verbosity.quiet:
+            clear_line()
 
 
 class Frames:
@@ -62,6 +62,8 @@ class Frames:
 
     def forward(self, frames: int) -> None:
         """So many frames further."""
+        if Verbosity.quiet:
+            return
         if self._total is None:
             self._total = self._expected()
             self._start = time.monotonic()  # not before: the first frames wait for libraries and networks

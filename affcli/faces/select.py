@@ -67,45 +67,53 @@ def _sides(found: Sequence[Person], width: int) -> dict[str, Person]:
     if not found:
         return {}
     if len(found) == 1:
-        return {"left" if float(np.nanmean(_across(found[0]))) < width / 2 else "right": found[0]}
+        return {"left" if _across(found[0]) < width / 2 else "right": found[0]}
     # Few people are ever large enough to be meant; the rest of a crowd need not be compared.
     pairs = itertools.combinations(found[:8], 2)
     best, one, other = max(((_together(a, b), a, b) for a, b in pairs), key=lambda pair: pair[0])
     if best == 0:
         one, other = found[:2]
-        first = bool(np.nanmean(_across(one)) <= np.nanmean(_across(other)))
+        first = _across(one) <= _across(other)
     else:
         first = _mostly_left(one, other)
     return {"left": one, "right": other} if first else {"left": other, "right": one}
 
 
-def _across(one: Person) -> NDArray[np.float64]:
-    """The middle of the face in every frame from the first of the video to the person's last, px; NaN where absent."""
-    out = np.full(max(track.last for track in one.tracks) + 1, np.nan)
+def _edges(one: Person, n: int) -> NDArray[np.float64]:
+    """Left and right edge of the face in each of the first n frames of the video, (n, 2) px; NaN where absent."""
+    out = np.full((max(n, *(track.last + 1 for track in one.tracks)), 2), np.nan)
     for track in one.tracks:
-        out[track.first : track.last + 1] = (track.rows[:, 0] + track.rows[:, 2]) / 2
-    return out
+        out[track.first : track.last + 1] = track.rows[:, [0, 2]]
+    return out[:n]
 
 
-def _widths(one: Person) -> NDArray[np.float64]:
-    out = np.full(max(track.last for track in one.tracks) + 1, np.nan)
-    for track in one.tracks:
-        out[track.first : track.last + 1] = track.rows[:, 2] - track.rows[:, 0]
-    return out
+def _last(one: Person) -> int:
+    return max(track.last for track in one.tracks)
+
+
+def _across(one: Person) -> float:
+    """Where the middle of the face is on average, px."""
+    return float(np.nanmean(_edges(one, _last(one) + 1).mean(axis=1)))
+
+
+def _both(one: Person, other: Person) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The edges of both faces in the frames that show both, (k, 2) px each."""
+    n = min(_last(one), _last(other)) + 1
+    a, b = _edges(one, n), _edges(other, n)
+    shown = ~np.isnan(a[:, 0]) & ~np.isnan(b[:, 0])
+    return a[shown], b[shown]
 
 
 def _together(one: Person, other: Person) -> float:
-    a, b = _widths(one), _widths(other)
-    n = min(len(a), len(b))
-    return float(np.nansum(np.minimum(a[:n], b[:n])))
+    """How much two people are seen together: over those frames, the sum of the narrower face's width, px."""
+    a, b = _both(one, other)
+    return float(np.minimum(a[:, 1] - a[:, 0], b[:, 1] - b[:, 0]).sum())
 
 
 def _mostly_left(one: Person, other: Person) -> bool:
     """Whether one is to the left in most of the frames that show both."""
-    a, b = _across(one), _across(other)
-    n = min(len(a), len(b))
-    both = ~np.isnan(a[:n]) & ~np.isnan(b[:n])
-    return bool((a[:n] < b[:n])[both].mean() >= 0.5)
+    a, b = _both(one, other)
+    return bool((a.sum(axis=1) < b.sum(axis=1)).mean() >= 0.5)
 
 
 def _weight(track: Track, width: int, height: int) -> float:
