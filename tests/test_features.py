@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 
 from affcli import clock, configs
 from affcli.errors import SchemaError
-from affcli.features import ENCODERS
-from affcli.features.acoustic import LogmelStack, MfccMel, TimedSound, decibels, logmel_centres, mel_filters
+from affcli.features import ENCODERS, Setup
+from affcli.features.acoustic import LogmelStack, MfccMel, decibels, logmel_centres, mel_filters
 from affcli.features.appearance import CenterfaceTrunk
-from affcli.features.encode import encode_faces
+from affcli.features.encode import encode_clip, encode_crops
+from affcli.features.views import TimedCrops, TimedSound
 
 RATES = ["25", "30", "30000/1001", "24000/1001", "15", "15/2", "60"]
 
@@ -37,13 +38,18 @@ def noise(seconds: float) -> NDArray[np.int16]:
 def encoded(name: str, valid: NDArray[np.bool_]) -> NDArray[np.float32]:
     """The vectors that the encoder gives for as many frames as `valid`."""
     entry = ENCODERS[name]
-    encoder: Any = entry.resolve()(entry.config())
-    if entry.modality == "face":
-        crops = np.random.default_rng(0).integers(0, 255, (len(valid), 112, 112, 3), dtype=np.uint8)
-        return np.concatenate(list(encode_faces(encoder, crops, valid)))
+    encoder: Any = entry.resolve()(entry.config(), Setup())
     times = clock.frame_times(len(valid), Fraction(25))
-    out: NDArray[np.float32] = encoder(TimedSound(noise(len(valid) / 25), 16_000, 0, times, Fraction(25), valid))
-    return out
+    if entry.reads == "crops":
+        crops = np.random.default_rng(0).integers(0, 255, (len(valid), 112, 112, 3), dtype=np.uint8)
+        return np.concatenate(list(encode_crops(encoder, TimedCrops(crops, times, valid), 4)))
+    sound = TimedSound(noise(len(valid) / 25), 16_000, 0, times, Fraction(25), valid)
+    return np.concatenate(list(encode_clip(encoder, sound)))
+
+
+def heard(encoder: LogmelStack | MfccMel, sound: TimedSound) -> NDArray[np.float32]:
+    """All vectors of a sound."""
+    return np.concatenate(list(encoder(sound)))
 
 
 @pytest.mark.parametrize(
@@ -81,7 +87,7 @@ def test_logmel_stack_is_librosas_on_librosas_grid() -> None:
     """At 80/3 frames per second a third of a frame is 200 samples, and librosa's fixed hop is exact."""
     librosa = pytest.importorskip("librosa")
     sound = timed(noise(8), Fraction(80, 3))
-    ours = LogmelStack(configs.LogmelStack())(sound)
+    ours = heard(LogmelStack(configs.LogmelStack(), Setup()), sound)
     mel = librosa.feature.melspectrogram(
         y=sound.waveform.astype(np.float32) / 32768, sr=16_000, n_fft=512, win_length=400, hop_length=200, n_mels=40,
         center=True, pad_mode="constant", power=2,
@@ -97,7 +103,7 @@ def test_logmel_stack_is_librosas_on_librosas_grid() -> None:
 def test_mfcc_mel_is_librosas_segment_by_segment(rate: str) -> None:
     librosa = pytest.importorskip("librosa")
     sound = timed(noise(3), Fraction(rate))
-    ours = MfccMel(configs.MfccMel())(sound)
+    ours = heard(MfccMel(configs.MfccMel(), Setup()), sound)
     period_us = clock.periods(sound.time_us)
     middle = clock.sample_index(sound.time_us + period_us // 2, 0, 16_000)
     for i in (0, 1, len(ours) // 2, len(ours) - 1):
@@ -155,7 +161,7 @@ def test_a_chirp_tells_the_time_of_every_row(varying: bool) -> None:
     if varying:
         times = np.cumsum(np.random.default_rng(0).integers(15_000, 80_000, 380))
     sound = TimedSound(chirp, 16_000, 0, times, None if varying else Fraction(24_000, 1001), np.ones(len(times), bool))
-    rows = LogmelStack(configs.LogmelStack())(sound).reshape(len(times), 5, 40)
+    rows = heard(LogmelStack(configs.LogmelStack(), Setup()), sound).reshape(len(times), 5, 40)
     at = (times[:, None] + clock.periods(times)[:, None] * np.arange(5) / 3) / 1e6
     at_samples = TimedSound(chirp, 16_000, 0, np.rint(at.ravel() * 1e6).astype(np.int64), None, np.ones(at.size, bool))
     spectrum = (
@@ -175,13 +181,13 @@ def test_a_chirp_tells_the_time_of_every_row(varying: bool) -> None:
 def test_a_frame_that_stands_for_minutes_is_heard_for_seconds() -> None:
     times = np.array([0, 40_000, 300_000_000])
     sound = TimedSound(noise(4), 16_000, 0, times, None, np.ones(3, bool))
-    assert np.isfinite(MfccMel(configs.MfccMel())(sound)).all()
+    assert np.isfinite(heard(MfccMel(configs.MfccMel(), Setup()), sound)).all()
 
 
 def test_the_quiet_is_cut_off_80_db_below_the_loudest() -> None:
     quiet = np.zeros(32_000, np.int16)
     quiet[:1600] = noise(0.1) * 5
-    rows = LogmelStack(configs.LogmelStack())(timed(quiet, Fraction(25)))
+    rows = heard(LogmelStack(configs.LogmelStack(), Setup()), timed(quiet, Fraction(25)))
     assert rows.min() == pytest.approx(rows.max() - 80, abs=1e-4)
 
 
@@ -191,11 +197,11 @@ def test_decibels_have_a_floor() -> None:
 
 def test_crops_of_an_odd_size_are_refused() -> None:
     with pytest.raises(SchemaError, match="are 100 px wide, expected a multiple of 16 px"):
-        CenterfaceTrunk(configs.CenterfaceTrunk())(np.zeros((1, 100, 100, 3), np.uint8))
+        CenterfaceTrunk(configs.CenterfaceTrunk(), Setup())(np.zeros((1, 100, 100, 3), np.uint8))
 
 
 def test_a_batch_is_its_crops_one_by_one() -> None:
     crops = np.random.default_rng(1).integers(0, 255, (3, 112, 112, 3), dtype=np.uint8)
-    encoder = CenterfaceTrunk(configs.CenterfaceTrunk())
+    encoder = CenterfaceTrunk(configs.CenterfaceTrunk(), Setup())
     alone = np.concatenate([encoder(crops[i : i + 1]) for i in range(3)])
     assert np.abs(encoder(crops) - alone).max() < 1e-3 * np.abs(alone).max()

@@ -11,7 +11,7 @@ import typer
 from affcli.cli.options import FORCE, OUT
 from affcli.cli.progress import progress
 from affcli.cli.runs import Run
-from affcli.features import ENCODERS, EncoderEntry
+from affcli.features import ENCODERS, EncoderEntry, Setup
 
 if TYPE_CHECKING:
     from affcli.tables import Table, Writer
@@ -36,9 +36,9 @@ def embed(
     from affcli import recipes, schemas, tables
     from affcli.clips import table_path
 
-    schema = {"face": schemas.FACES, "audio": schemas.AUDIO}[entry.modality]
+    schema = schemas.AUDIO if entry.reads == "audio" else schemas.FACES
     config = entry.config()
-    encode: Any = entry.resolve()(config)
+    encode: Any = entry.resolve()(config, Setup())
     found = tables.find(source, schema)
     run = Run(len(found))
     for path, _ in progress(found, f"embed {encoder}", "clip", len(found)):
@@ -64,21 +64,11 @@ def embed(
 
 
 def _embed(table: Table, encoder: str, entry: EncoderEntry, encode: Any, writer: Writer) -> None:
-    from fractions import Fraction
+    from affcli.cli.views import view_of
+    from affcli.features.encode import default_batch, encode_clip, encode_crops
 
-    from affcli.features.encode import encode_faces
-
-    valid, facts = table.column("valid"), table.header.facts
-    if entry.modality == "face":
-        from affcli.faces.crops import open_crops
-
-        batches = encode_faces(encode, open_crops(table), valid)
-    else:
-        from affcli.features.acoustic import TimedSound
-
-        rate = Fraction(facts["rate"]) if facts["rate"] else None
-        times = table.column("time_us")
-        batches = iter([encode(TimedSound(table.array(), facts["sample_rate"], facts["start_us"], times, rate, valid))])
+    view = view_of(table, entry.reads)
+    batches = encode_crops(encode, view, default_batch("cpu")) if entry.reads == "crops" else encode_clip(encode, view)
     for batch in batches:
         writer.append(batch)
         width = batch.shape[1]

@@ -1,19 +1,52 @@
-"""From crops and waveforms to one vector per frame."""
+"""From crops, landmarks and waveforms to one vector per frame.
+
+An encoder is a class that is made with its settings and a `Setup`, and then called:
+
+    reads="crops"      with some valid crops (k, s, s, 3) uint8 RGB; returns (k, d) float32, each crop's vector whatever
+                       the others are; may be called from several threads at once
+    reads="film"       with a clip's TimedCrops;     yields (k, d) float32 that make n rows in all, in order of frames
+    reads="landmarks"  with a clip's TimedLandmarks; yields the same
+    reads="audio"      with a clip's TimedSound;     yields the same
+
+Its attribute `weights` maps the name of each file of weights to its SHA-256, for the recipe.  Rows of frames that are
+not valid become zeros whatever it says of them.  `affcli.features.views` has what is read; `examples/encoder` is a
+package of somebody else with an encoder in it, which the entry point `affcli.encoders` makes known.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from affcli import configs
 from affcli.registry import Entry, Registry
 
+Reads = Literal["crops", "film", "landmarks", "audio"]
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What an encoder is made with beside its settings."""
+
+    argument: str = ""  # the FILE, DIRECTORY or name that a user names, for an encoder whose entry says what that is
+    device: str = "cpu"  # cpu, cuda or mps
+    half: bool = False  # compute in half precision; only where the entry says that this is safe
+    threads: int = 1  # at most, inside one call
+    online: bool = False  # whether a library may fetch weights by itself
+
 
 @dataclass(frozen=True)
 class EncoderEntry(Entry):
-    """An encoder: what it reads (`face` or `audio`) and the class of its settings."""
+    """An encoder: what it reads, which branch of a network its vectors are for, and the class of its settings."""
 
-    modality: str = ""
+    reads: Reads = "crops"
+    modality: Literal["face", "audio", "pose"] = "face"
+    width: int | None = None  # numbers in a vector, with default settings; None where the argument decides
     config: type = object
+    argument: str = ""  # what must be named with it, as NAME:ARGUMENT, for people: "FILE.onnx"; "" for nothing
+    half: bool = False  # whether half precision is safe
+    packages: tuple[str, ...] = ()  # modules that it imports and affcli itself does not bring
+    extra: str = ""  # the extra of affcli that brings them
 
 
 ENCODERS = Registry(
@@ -21,35 +54,39 @@ ENCODERS = Registry(
     {
         "centerface-b448": EncoderEntry(
             load="affcli.features.appearance:CenterfaceTrunk",
-            doc="trunk of the face detector on the aligned crop, averaged over 4 x 4 cells; 1024 numbers",
+            doc="trunk of the face detector on the aligned crop, averaged over 4 x 4 cells",
             source="Xu et al. 2019, CenterFace",
             licence="MIT",
             weights="centerface",
-            modality="face",
+            width=1024,
             config=configs.CenterfaceTrunk,
         ),
         "hog": EncoderEntry(
             load="affcli.features.appearance:Hog",
-            doc="histograms of oriented gradients of the aligned crop; 1296 numbers",
+            doc="histograms of oriented gradients of the aligned crop",
             source="Dalal and Triggs 2005",
             licence="BSD-3-Clause",
-            modality="face",
+            width=1296,
             config=configs.Hog,
         ),
         "mfcc-mel": EncoderEntry(
             load="affcli.features.acoustic:MfccMel",
-            doc="40 MFCC and 128 mel powers of two frame periods around the frame; 168 numbers",
+            doc="40 MFCC and 128 mel powers of two frame periods around the frame",
             source="GRU fusion for ABAW 2020",
             licence="Apache-2.0",
+            reads="audio",
             modality="audio",
+            width=168,
             config=configs.MfccMel,
         ),
         "logmel-stack": EncoderEntry(
             load="affcli.features.acoustic:LogmelStack",
-            doc="five log-mel rows, three per frame period, on a clock that does not drift; 200 numbers",
+            doc="five log-mel rows, three per frame period, on a clock that does not drift",
             source="Zhang et al. 2020, M3T (arXiv 2002.02957)",
             licence="Apache-2.0",
+            reads="audio",
             modality="audio",
+            width=200,
             config=configs.LogmelStack,
         ),
     },

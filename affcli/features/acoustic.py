@@ -7,7 +7,7 @@ a fixed hop of whole samples runs early by 1.3 s in five minutes.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
 from fractions import Fraction
 
 import numpy as np
@@ -16,28 +16,12 @@ from numpy.typing import NDArray
 from scipy.signal.windows import hann
 
 from affcli import clock, configs
+from affcli.features import Setup
+from affcli.features.views import TimedSound
 
 _FLOOR = 1e-10  # power below which decibels are not told apart; librosa's amin
 _MFCC_TOP_DB = 80.0  # librosa's top_db, counted from the loudest value of the segment
 _ROWS_AT_ONCE = 4096
-
-
-@dataclass(frozen=True)
-class TimedSound:
-    """A waveform and the n frames of its video."""
-
-    waveform: NDArray[np.int16]  # (samples,)
-    sample_rate: int  # Hz
-    start_us: int  # time of the first sample
-    time_us: NDArray[np.int64]  # (n,)
-    rate: Fraction | None  # frames per second where every time agrees with it
-    valid: NDArray[np.bool_]  # (n,): sound exists at this frame's time
-
-    def samples(self, first: NDArray[np.int64], length: int) -> NDArray[np.float32]:
-        """Stretches of the waveform, (k, length) float32 at full scale 1; zeros before its start and after its end."""
-        at = first[:, None] + np.arange(length)
-        inside = (at >= 0) & (at < len(self.waveform))
-        return np.where(inside, self.waveform[np.where(inside, at, 0)], 0).astype(np.float32) / np.float32(32768)
 
 
 class LogmelStack:
@@ -47,12 +31,12 @@ class LogmelStack:
     decibels of full scale, cut off 80 dB below the loudest row of the clip.
     """
 
-    def __init__(self, config: configs.LogmelStack) -> None:
+    def __init__(self, config: configs.LogmelStack, _setup: Setup) -> None:
         self.config = config
         self.weights: dict[str, str] = {}
         self.width = config.n_mels * config.stack
 
-    def __call__(self, sound: TimedSound) -> NDArray[np.float32]:
+    def __call__(self, sound: TimedSound) -> Iterator[NDArray[np.float32]]:
         out = np.zeros((len(sound.time_us), self.width), np.float32)
         if sound.valid.any():
             centres = logmel_centres(sound, self.config.per_frame, self.config.stack)[sound.valid]
@@ -61,7 +45,7 @@ class LogmelStack:
             loudest = rows.max()
             np.maximum(rows, loudest - self.config.top_db, out=rows)
             out[sound.valid] = rows[which].reshape(len(centres), -1)
-        return out
+        yield out
 
     def _rows(self, sound: TimedSound, centres: NDArray[np.int64]) -> NDArray[np.float32]:
         """Log-mel rows (k, n_mels) centred on the given samples."""
@@ -104,12 +88,12 @@ class MfccMel:
     time.  Columns: 40 MFCC, then 128 mel powers.
     """
 
-    def __init__(self, config: configs.MfccMel) -> None:
+    def __init__(self, config: configs.MfccMel, _setup: Setup) -> None:
         self.config = config
         self.weights: dict[str, str] = {}
         self.width = config.n_mfcc + config.n_mels
 
-    def __call__(self, sound: TimedSound) -> NDArray[np.float32]:
+    def __call__(self, sound: TimedSound) -> Iterator[NDArray[np.float32]]:
         out = np.zeros((len(sound.time_us), self.width), np.float32)
         period_us = clock.periods(sound.time_us)
         middle = clock.sample_index(sound.time_us + period_us // 2, sound.start_us, sound.sample_rate)
@@ -121,7 +105,7 @@ class MfccMel:
             for start in range(0, len(frames), at_once):
                 part = frames[start : start + at_once]
                 out[part] = self.segments(sound.samples(middle[part] - one // 2, int(one)), sound.sample_rate)
-        return out
+        yield out
 
     def segments(self, samples: NDArray[np.float32], sample_rate: int) -> NDArray[np.float32]:
         """Features (k, 168) of segments (k, length) float32."""

@@ -10,12 +10,13 @@ from skimage.feature import hog
 from affcli import configs, weights
 from affcli.errors import SchemaError
 from affcli.faces.centerface import network
+from affcli.features import Setup
 
 
 class Hog:
     """Histograms of oriented gradients of the grey crop (Dalal and Triggs 2005), by scikit-image."""
 
-    def __init__(self, config: configs.Hog) -> None:
+    def __init__(self, config: configs.Hog, _setup: Setup) -> None:
         self.config = config
         self.weights: dict[str, str] = {}
 
@@ -38,7 +39,7 @@ class CenterfaceTrunk:
 
     _STRIDE = 16
 
-    def __init__(self, config: configs.CenterfaceTrunk) -> None:
+    def __init__(self, config: configs.CenterfaceTrunk, _setup: Setup) -> None:
         self.config = config
         self.weights = {"centerface": weights.WEIGHTS["centerface"].sha256}
         self._session = network(config.node)

@@ -1,0 +1,47 @@
+"""From a table and its array to what an encoder reads."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from affcli.features import Reads
+    from affcli.tables import Table
+
+
+def view_of(table: Table, reads: Reads) -> Any:
+    """A clip as an encoder reads it: TimedCrops for crops and film, TimedLandmarks or TimedSound.
+
+    Raises InputError and SchemaError where the array beside the table is not what the table says.
+    """
+    from affcli.features import views
+
+    times, valid, facts = table.column("time_us"), table.column("valid"), table.header.facts
+    if reads == "audio":
+        rate = Fraction(facts["rate"]) if facts["rate"] else None
+        return views.TimedSound(table.array(), facts["sample_rate"], facts["start_us"], times, rate, valid)
+    if reads == "landmarks":
+        return _landmarks(table)
+    from affcli.faces.crops import open_crops
+
+    return views.TimedCrops(open_crops(table), times, valid)
+
+
+def _landmarks(table: Table) -> Any:
+    import numpy as np
+
+    from affcli.features.views import TimedLandmarks
+    from affcli.schemas import LANDMARKS
+
+    facts = table.header.facts
+    points = [np.stack([table.column(f"{point}_{axis}") for axis in "xy"], axis=-1) for point in LANDMARKS]
+    boxes = [table.column(side) for side in ("x1", "y1", "x2", "y2")]
+    picture = (facts["width"], facts["height"]) if facts["width"] and facts["height"] else None
+    return TimedLandmarks(
+        np.stack(points, axis=1).astype(np.float32),
+        np.stack(boxes, axis=-1).astype(np.float32),
+        picture,
+        table.column("time_us"),
+        table.column("valid"),
+    )
