@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import Any
 
 
-def setting(default: Any, doc: str, *, unit: str = "", source: str = "") -> Any:
-    """A dataclass field with its meaning, unit and where the default comes from."""
-    return dataclasses.field(default=default, metadata={"doc": doc, "unit": unit, "source": source})
+def setting(default: Any, doc: str, *, unit: str = "", source: str = "", choices: tuple[str, ...] = ()) -> Any:
+    """A dataclass field with its meaning, unit, where the default comes from, and the words that it may be."""
+    return dataclasses.field(default=default, metadata={"doc": doc, "unit": unit, "source": source, "choices": choices})
 
 
 def field(config: type, name: str) -> dataclasses.Field[Any]:
