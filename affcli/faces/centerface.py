@@ -16,23 +16,20 @@ from numpy.typing import NDArray
 from affcli import weights
 from affcli.configs import Tracks
 from affcli.faces.detections import SAME_FACE, Detections, suppress
+from affcli.faces.runtime import open_session
 
 _STRIDE = 4  # pixels of the input per cell of the output
 _MULTIPLE = 32  # the network halves its input five times
 _OUTPUTS = ["537", "538", "539", "540"]  # heat map, sizes, offsets, landmarks
 
 
-def network(output: str | None = None) -> onnxruntime.InferenceSession:
-    """The network for pictures of any size, one thread, its four outputs or one inner node.
+def network(output: str | None = None, device: str = "cpu") -> onnxruntime.InferenceSession:
+    """The network for pictures of any size, its four outputs or one inner node.
 
     The published file fixes the input at 32x32, which only a patched graph overcomes, and lists every weight as an
     input, which keeps ONNX Runtime from folding the batch normalisations (2.3 to 3.4 times slower).
     """
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1  # sums in one order: equal pictures give equal bytes on any number of cores
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    return onnxruntime.InferenceSession(_patched_graph(output), options, providers=["CPUExecutionProvider"])
+    return open_session(_patched_graph(output), device)
 
 
 @functools.cache

@@ -11,13 +11,13 @@ from typing import Any
 
 import cv2
 import numpy as np
-import onnxruntime
 from insightface.model_zoo import retinaface, scrfd
 from numpy.typing import NDArray
 
 from affcli.configs import Tracks
 from affcli.errors import AssetError
 from affcli.faces.detections import Detections
+from affcli.faces.runtime import open_session, reason
 from affcli.weights import Loaded
 
 _STRIDES = {9: (8, 16, 32), 15: (8, 16, 32, 64, 128)}  # by the number of outputs: three at each stride
@@ -89,14 +89,10 @@ class _Network:
     """A session on one thread, tried out, and the pictures that it takes."""
 
     def __init__(self, file: Loaded, ranks: tuple[int, ...]) -> None:
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1  # sums in one order: equal pictures give equal bytes on any number of cores
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 3
         try:
-            self.session = onnxruntime.InferenceSession(file.content, options, providers=["CPUExecutionProvider"])
+            self.session = open_session(file.content)
         except Exception as error:  # ONNX Runtime's exceptions have no base of their own
-            raise _refusal(file, f"is no ONNX network ({_reason(error)})") from error
+            raise _refusal(file, f"is no ONNX network ({reason(error)})") from error
         inputs, outputs = self.session.get_inputs(), self.session.get_outputs()
         shape = inputs[0].shape if len(inputs) == 1 and inputs[0].type == "tensor(float)" else []
         if len(shape) != 4 or shape[1] != 3:
@@ -117,7 +113,7 @@ class _Network:
         try:
             answers = self.session.run(None, {self.session.get_inputs()[0].name: black})
         except Exception as error:
-            raise _refusal(file, f"fails on a picture of {width}x{height} ({_reason(error)})") from error
+            raise _refusal(file, f"fails on a picture of {width}x{height} ({reason(error)})") from error
         rows = [(height // stride) * (width // stride) * anchors for stride in strides]
         wanted = [(count, columns) for columns in _WIDTHS for count in rows]
         for answer, shape in zip(answers, wanted, strict=True):
@@ -147,8 +143,3 @@ class _Network:
 
 def _refusal(file: Loaded, found: str, expected: str = _EXPECTED) -> AssetError:
     return AssetError(file.path, found, expected=expected, advice="choose another file or family")
-
-
-def _reason(error: Exception) -> str:
-    """What ONNX Runtime says, without its prefixes."""
-    return str(error).rpartition(" : ")[2].strip().splitlines()[0].rstrip(".") if str(error) else type(error).__name__

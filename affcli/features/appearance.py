@@ -39,10 +39,10 @@ class CenterfaceTrunk:
 
     _STRIDE = 16
 
-    def __init__(self, config: configs.CenterfaceTrunk, _setup: Setup) -> None:
+    def __init__(self, config: configs.CenterfaceTrunk, setup: Setup) -> None:
         self.config = config
         self.weights = {"centerface": weights.WEIGHTS["centerface"].sha256}
-        self._session = network(config.node)
+        self._session = network(config.node, setup.device)
 
     def __call__(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Crops (k, s, s, 3) uint8 RGB, s a multiple of 16, to (k, 64 grid^2) float32.
