@@ -11,9 +11,23 @@ from dataclasses import dataclass
 from typing import Any
 
 
-def setting(default: Any, doc: str, *, unit: str = "", source: str = "", choices: tuple[str, ...] = ()) -> Any:
-    """A dataclass field with its meaning, unit, where the default comes from, and the words that it may be."""
-    return dataclasses.field(default=default, metadata={"doc": doc, "unit": unit, "source": source, "choices": choices})
+def setting(
+    default: Any,
+    doc: str,
+    *,
+    unit: str = "",
+    source: str = "",
+    choices: tuple[str, ...] = (),
+    least: float | None = None,
+) -> Any:
+    """A dataclass field with its meaning and unit, where the default comes from, and what it may be.
+
+    `choices` are the words that a text may be, `least` is the smallest number; an encoder's settings are held to both.
+    """
+    return dataclasses.field(
+        default=default,
+        metadata={"doc": doc, "unit": unit, "source": source, "choices": choices, "least": least},
+    )
 
 
 def field(config: type, name: str) -> dataclasses.Field[Any]:
@@ -73,6 +87,11 @@ class Audio:
 
 
 @dataclass(frozen=True)
+class NoSettings:
+    """Of an encoder that has none."""
+
+
+@dataclass(frozen=True)
 class MfccMel:
     """40 MFCC and 128 mel powers around each frame (GRU fusion): 168 numbers."""
 
@@ -94,6 +113,13 @@ class LogmelStack:
     per_frame: int = setting(3, "rows per frame period", source="M3T")
     stack: int = setting(5, "rows in one feature", source="M3T")
     top_db: float = setting(80.0, "dynamic range kept below the loudest row of the clip", unit="dB", source="M3T")
+
+
+@dataclass(frozen=True)
+class SileroVad:
+    """Probability of speech at each frame and around it (Silero VAD): 2 numbers."""
+
+    window: float = setting(1.0, "time around the frame over which the second number is a mean", unit="s", least=0.04)
 
 
 @dataclass(frozen=True)

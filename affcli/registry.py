@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import difflib
+import functools
 import importlib
+import importlib.metadata
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from affcli.errors import UsageError
+from affcli.errors import AssetError, UsageError
 
 
 @dataclass(frozen=True)
@@ -31,10 +33,15 @@ E_ = TypeVar("E_")
 
 
 class Registry(Generic[E_]):
-    """An explicit table of entries of one kind."""
+    """An explicit table of entries of one kind, and those that other packages add to it.
 
-    def __init__(self, kind: str, entries: dict[str, E_]) -> None:
+    Another package adds a name by an entry point of the group `group`, which leads to an entry.  Iterating and `in`
+    know the names of the table alone; `added` has the others.
+    """
+
+    def __init__(self, kind: str, entries: dict[str, E_], group: str = "") -> None:
         self.kind = kind
+        self.group = group
         self._entries = entries
 
     def __iter__(self) -> Iterator[str]:
@@ -43,10 +50,48 @@ class Registry(Generic[E_]):
     def __contains__(self, name: object) -> bool:
         return name in self._entries
 
+    @functools.cached_property
+    def added(self) -> dict[str, importlib.metadata.EntryPoint]:
+        """What other installed packages add, by name; a name of the table itself is not theirs to take."""
+        points = importlib.metadata.entry_points(group=self.group) if self.group else ()
+        return {point.name: point for point in points if point.name not in self._entries}
+
     def __getitem__(self, name: str) -> E_:
-        """The entry of that name.  Raises UsageError naming the known ones, nearest first."""
+        """The entry of that name.
+
+        Raises UsageError naming the known ones, nearest first, and AssetError where another package's cannot be loaded.
+        """
         if name in self._entries:
             return self._entries[name]
-        near = difflib.get_close_matches(name, self._entries, n=1)
+        if name in self.added:
+            return self._loaded(self.added[name])
+        known = [*self._entries, *self.added]
+        near = difflib.get_close_matches(name, known, n=1)
         advice = f"did you mean '{near[0]}'?" if near else "choose one of them"
-        raise UsageError(name, f"is no {self.kind}", expected=f"one of {', '.join(self._entries)}", advice=advice)
+        raise UsageError(name, f"is no {self.kind}", expected=f"one of {', '.join(known)}", advice=advice)
+
+    def origin(self, name: str) -> str:
+        """Name and version of the other package that adds a name; "" for the table's own."""
+        distribution = self.added[name].dist if name in self.added else None
+        return f"{distribution.name} {distribution.version}" if distribution else ""
+
+    def _loaded(self, point: importlib.metadata.EntryPoint) -> E_:
+        whose = f"{self.kind} '{point.name}' of {self.origin(point.name)}"
+        try:
+            entry = point.load()
+        except Exception as error:  # another package's code may fail in any way
+            raise AssetError(
+                whose,
+                f"cannot be loaded ({type(error).__name__}: {error})",
+                expected=f"{point.value} to be there",
+                advice="reinstall that package, or tell whoever wrote it",
+            ) from error
+        kind = type(next(iter(self._entries.values())))
+        if not isinstance(entry, kind):
+            raise AssetError(
+                whose,
+                f"{point.value} is of type {type(entry).__name__}",
+                expected=f"an instance of {kind.__module__}.{kind.__name__}",
+                advice="tell whoever wrote that package",
+            )
+        return entry

@@ -7,9 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pytest
+from numpy.typing import NDArray
 
 from affcli import recipes, tables
-from affcli.schemas import AUDIO
+from affcli.schemas import AUDIO, FEATURES
 
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -44,3 +46,50 @@ def test_a_broken_table_does_not_stop_the_others(affcli: Command, tmp_path: Path
         f"affcli: 3 clips: 2 made, 1 failed ({broken})",
     ]
     assert sorted(path.name for path in out.glob("*.parquet")) == ["a.logmel-stack.parquet", "c.logmel-stack.parquet"]
+
+
+def test_settings_are_options_and_stand_in_the_recipe(affcli: Command, tmp_path: Path) -> None:
+    write_audio(tmp_path, "a")
+    done = affcli("embed", "--n-mels", 20, tmp_path, tmp_path, "--encoder", "logmel-stack", "--name", "small")
+    assert (done.returncode, done.stderr) == (0, "affcli: 1 clip: 1 made\n")
+    table = tables.read(tmp_path / "a.small.parquet", FEATURES)
+    assert table.header.facts == {"encoder": "small", "modality": "audio", "width": 100}
+    assert table.header.recipe["config"]["encoder"] == "logmel-stack"
+    assert table.header.recipe["config"]["n_mels"] == 20
+    again = affcli("embed", tmp_path, tmp_path, "--encoder", "logmel-stack", "--set", "n-mels=20", "--name", "small")
+    assert again.stderr == "affcli: 1 clip: 1 up to date\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--cell", "4"], "--cell: is no setting of logmel-stack, expected one of its own: --n-mels, --n-fft, "),
+        (["--n-mels", "many"], "--n-mels many: is not what it takes, expected a whole number, such as 40; "),
+        (["--n-mels", "0"], "--n-mels 0: is not what it takes, expected a whole number of at least 1, such as 40; "),
+        (["--top-db", "nan"], "--top-db nan: is not what it takes, expected a finite number, such as 80.0; "),
+        (["--clock", "wall"], "--clock wall: is not what it takes, expected exact or official; "),
+        (["--set", "n-mels"], "--set n-mels: has no value, expected NAME=VALUE; "),
+        (["--set", "n-mels=3", "--n-mels", "3"], "--set n-mels=3: is given twice, expected one value; "),
+        (["--set", "mels=3"], "--mels: is no setting of logmel-stack, expected one of its own: --n-mels, "),
+        (["--half"], "--half: is not safe for logmel-stack, expected full precision; "),
+        (["--device", "cuda"], "--device cuda: is nothing to logmel-stack, expected cpu; "),
+    ],
+)
+def test_wrong_settings_are_status_2(affcli: Command, tmp_path: Path, words: list[str], said: str) -> None:
+    write_audio(tmp_path, "a")
+    done = affcli("embed", tmp_path, tmp_path, "--encoder", "logmel-stack", *words)
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"affcli: {said}")
+    assert done.stderr.count("\n") == 1
+
+
+def test_processes_and_threads_give_the_same_bytes(
+    affcli: Command, tmp_path: Path, write_faces: Callable[..., Path], real_crops: NDArray[np.uint8]
+) -> None:
+    for clip, start in (("a", 0), ("b", 3)):
+        write_faces(tmp_path / "faces", clip, real_crops[start:], np.arange(12 - start) != 2)
+    for out, words in (("one", ["--workers", 1, "--threads", 1]), ("more", ["--workers", 2, "--batch", 3])):
+        done = affcli("embed", tmp_path / "faces", tmp_path / out, "--encoder", "centerface-b448", *words)
+        assert (done.returncode, done.stderr) == (0, "affcli: 2 clips: 2 made\n")
+    for path in (tmp_path / "one").iterdir():
+        assert path.read_bytes() == (tmp_path / "more" / path.name).read_bytes()

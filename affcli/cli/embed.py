@@ -2,75 +2,194 @@
 
 from __future__ import annotations
 
+import functools
 import logging
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 
-from affcli.cli.options import FORCE, OUT
-from affcli.cli.progress import progress
+from affcli import features
+from affcli.cli import settings
+from affcli.cli.extraction import Tally, work_through
+from affcli.cli.options import DEVICE, FORCE, OUT
 from affcli.cli.runs import Run
-from affcli.features import ENCODERS, EncoderEntry, Setup
+from affcli.cli.workers import Report, machine
+from affcli.errors import UsageError
+from affcli.features import ENCODERS, Choice, Setup
 
 if TYPE_CHECKING:
-    from affcli.tables import Table, Writer
+    from collections.abc import Iterator
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from affcli.recipes import Recipe
+    from affcli.tables import Table
 
 log = logging.getLogger(__name__)
 
 
+@settings.with_settings
 def embed(
     source: Path = typer.Argument(..., metavar="IN", help="Directory of faces or audio tables, or one table."),
     out: Path = OUT,
     encoder: str = typer.Option(
-        ..., "--encoder", help=f"Encoder: {', '.join(ENCODERS)}.", autocompletion=lambda: list(ENCODERS)
+        ...,
+        "--encoder",
+        metavar="NAME[:ARGUMENT]",
+        help="Encoder: a name that `affcli encoders` lists, with the file, directory or network that it wants.",
+        autocompletion=lambda: [*ENCODERS, *ENCODERS.added],
+    ),
+    name: str = typer.Option(
+        "", "--name", help="What the features are called: OUT/<clip>.NAME.parquet; the encoder's own name if not given."
+    ),
+    device: str = DEVICE,
+    half: bool = typer.Option(False, "--half", help="Half precision, where the encoder says that this is safe."),
+    batch: int = typer.Option(
+        0, "--batch", min=0, help="Crops at a time; 0 for 4 on a CPU, elsewhere as many as fit, 256 at most."
+    ),
+    workers: int = typer.Option(
+        0, "--workers", min=0, max=256, help="Clips that are worked on at a time; 0 for the cores of a CPU, else 1."
+    ),
+    threads: int = typer.Option(
+        0, "--threads", min=0, max=256, help="Threads for each clip; 0 for the cores that are left, 1 for whole clips."
+    ),
+    online: bool = typer.Option(False, "--online", help="Let the encoder's library fetch weights that are not here."),
+    pairs: list[str] = typer.Option(
+        [], "--set", metavar="NAME=VALUE", help="A setting of the encoder, one of another package too; repeatable."
     ),
     force: bool = FORCE,
+    **given: Any,
 ) -> None:
     """Turn faces or audio into one vector per frame.
 
     Writes OUT/<clip>.<encoder>.parquet and OUT/<clip>.<encoder>.npy, (frames, width) float32. A frame without the face,
-    or without sound, has valid = false and a vector of zeros.
+    or without sound, has valid = false and a vector of zeros. `affcli encoders` lists the encoders, `affcli encoders
+    NAME` the settings of one.
     """
-    entry = ENCODERS[encoder]
+    from affcli import schemas, tables
+    from affcli.clips import file_name
+
+    choice = features.find(encoder)
+    if half and not choice.entry.half:
+        raise UsageError(
+            "--half", f"is not safe for {choice.name}", expected="full precision", advice="leave the option out"
+        )
+    config = settings.parse(choice.name, given, pairs)
+    computed_on = _device(device, choice)
+    on_cpu = computed_on == "cpu"
+    called = file_name(name or choice.set_name)
+    schema = schemas.AUDIO if choice.entry.reads == "audio" else schemas.FACES
+    jobs = [Job(path, header) for path, header in tables.find(source, schema)]
+    count = min(workers or (machine() if on_cpu else 1), len(jobs))
+    pooled = choice.entry.reads == "crops" and on_cpu
+    each = threads or (max(1, machine() // max(1, count)) if pooled else 1)
+    setup = Setup(choice.argument, computed_on, half, 1 if pooled else each, online)
+    order = Order(out, called, choice, config, setup, batch, each if pooled else 1, force)
+    _opened(order)  # weights that are missing are no clip's fault
+    run = Run(len(jobs))
+    frames = functools.partial(_rows, jobs)
+    work_through(f"embed {called}", jobs, functools.partial(_work, order), count, run, frames)
+
+
+@dataclass(frozen=True)
+class Job:
+    """One table to be read."""
+
+    path: Path
+    header: Any  # None where it cannot be read: reading it says why
+
+    def __str__(self) -> str:
+        return str(self.path)
+
+
+@dataclass(frozen=True)
+class Order:
+    """What is wanted of every table."""
+
+    out: Path
+    called: str
+    choice: Choice
+    config: Any
+    setup: Setup
+    batch: int
+    threads: int  # that share the crops of one clip
+    force: bool
+
+
+def _device(name: str, choice: Choice) -> str:
+    """Where an encoder computes.  Raises UsageError where that is not to be had."""
+    if choice.entry.engine == "torch":
+        from affcli.models.device import pick
+
+        return str(pick(name))
+    if choice.entry.engine == "onnx":
+        from affcli.faces.runtime import pick_device
+
+        return pick_device(name)
+    if name not in ("auto", "cpu"):
+        raise UsageError(f"--device {name}", f"is nothing to {choice.name}", expected="cpu", advice="leave it out")
+    return "cpu"
+
+
+@functools.cache
+def _opened(order: Order) -> Any:
+    """The encoder; one in each process."""
+    return order.choice.entry.resolve()(order.config, order.setup)
+
+
+def _recipe(order: Order, encoder: Any, parent: Recipe) -> Recipe:
+    from affcli import recipes
+
+    # A file beside the weights may have settings too: those that were used are the encoder's own.
+    made = {"encoder": order.choice.recipe_name, **recipes.plain(getattr(encoder, "config", order.config))}
+    if order.setup.half:
+        made["half"] = True
+    if package := ENCODERS.origin(order.choice.name):
+        made["package"] = package
+    return recipes.recipe("embed", made, weights=encoder.weights, parents=[parent])
+
+
+def _work(order: Order, _shared: bool, job: Job, report: Report) -> Tally:
+    """Make the features of one table, unless they stand there already."""
     from affcli import recipes, schemas, tables
     from affcli.clips import table_path
 
-    schema = schemas.AUDIO if entry.reads == "audio" else schemas.FACES
-    config = entry.config()
-    encode: Any = entry.resolve()(config, Setup())
-    found = tables.find(source, schema)
-    run = Run(len(found))
-    for path, _ in progress(found, f"embed {encoder}", "clip", len(found)):
-        with run.clip():
-            table = tables.read(path, schema)
-            recipe = recipes.recipe(
-                "embed",
-                {"encoder": encoder, **recipes.plain(config)},
-                weights=encode.weights,
-                parents=[table.header.recipe],
-            )
-            target = table_path(out, table.clip, encoder)
-            inputs = [recipes.source(path)]
-            if not force and tables.keep(target, schemas.FEATURES, recipe, inputs):
-                run.keep()
-                continue
-            tables.verify_array(path, table.header)
-            if not table.column("valid").any():
-                log.warning("%s: no %s in any frame: every vector is zeros", path, entry.modality)
-            with tables.Writer(target, schemas.FEATURES, recipe=recipe, inputs=inputs) as writer:
-                _embed(table, encoder, entry, encode, writer)
-    run.close()
+    entry, encoder = order.choice.entry, _opened(order)
+    table = tables.read(job.path, schemas.AUDIO if entry.reads == "audio" else schemas.FACES)
+    recipe = _recipe(order, encoder, table.header.recipe)
+    target = table_path(order.out, table.clip, order.called)
+    inputs = [recipes.source(job.path)]
+    if not order.force and tables.keep(target, schemas.FEATURES, recipe, inputs):
+        return Tally(0, 1)
+    tables.verify_array(job.path, table.header)
+    if not table.column("valid").any():
+        what = "sound" if entry.reads == "audio" else "face"
+        log.warning("%s: no %s in any frame: every vector is zeros", job.path, what)
+    with tables.Writer(target, schemas.FEATURES, recipe=recipe, inputs=inputs) as writer:
+        for vectors in _vectors(order, encoder, table):
+            writer.append(vectors)
+            width = vectors.shape[1]
+            report(len(vectors))
+        columns = {name: table.column(name) for name in ("clip", "frame", "time_us", "valid")}
+        writer.finish(columns, {"encoder": order.called, "modality": entry.modality, "width": width})
+    return Tally(1, 0)
 
 
-def _embed(table: Table, encoder: str, entry: EncoderEntry, encode: Any, writer: Writer) -> None:
+def _vectors(order: Order, encoder: Any, table: Table) -> Iterator[NDArray[np.float32]]:
     from affcli.cli.views import view_of
     from affcli.features.encode import default_batch, encode_clip, encode_crops
 
-    view = view_of(table, entry.reads)
-    batches = encode_crops(encode, view, default_batch("cpu")) if entry.reads == "crops" else encode_clip(encode, view)
-    for batch in batches:
-        writer.append(batch)
-        width = batch.shape[1]
-    columns = {name: table.column(name) for name in ("clip", "frame", "time_us", "valid")}
-    writer.finish(columns, {"encoder": encoder, "modality": entry.modality, "width": width})
+    view = view_of(table, order.choice.entry.reads)
+    if order.choice.entry.reads != "crops":
+        return encode_clip(encoder, view)
+    return encode_crops(encoder, view, order.batch or default_batch(order.setup.device), order.threads)
+
+
+def _rows(jobs: list[Job]) -> int:
+    """Frames of all tables."""
+    import pyarrow.parquet as pq
+
+    return sum(pq.read_metadata(job.path).num_rows for job in jobs if job.header)

@@ -1,4 +1,4 @@
-"""What extract-faces and extract-audio share: the clips of every video, resumable, over several processes."""
+"""What extract-faces, extract-audio and embed share: the clips of every file, resumable, over several processes."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol, TypeVar
 
 import typer
 
@@ -120,16 +121,35 @@ def clips_of(stem: str, subject: str) -> tuple[Clip, ...]:
     return (Clip(f"{stem}_t{int(subject)}", str(int(subject))),)
 
 
+class FromFile(Protocol):
+    """A job that is done from one file."""
+
+    @property
+    def path(self) -> Path:
+        """The file."""
+
+
+J = TypeVar("J", bound=FromFile)
+
+
 def work_through(
-    step: str, jobs: list[Job], work: Callable[[bool, Job, Report], Tally], workers: int, run: Run
+    step: str,
+    jobs: list[J],
+    work: Callable[[bool, J, Report], Tally],
+    workers: int,
+    run: Run,
+    expected: Callable[[], int] | None = None,
 ) -> None:
-    """Let `work` do the jobs, over several processes where there are several; it is told whether it has all cores."""
+    """Let `work` do the jobs, over several processes where there are several; it is told whether it has all cores.
+
+    `expected` counts the frames of all jobs, where these are no videos.
+    """
     count = min(workers or machine(), len(jobs))
-    shown = Frames(step, len(jobs), functools.partial(_expected_frames, jobs))
+    shown = Frames(step, len(jobs), expected or functools.partial(_expected_frames, [job.path for job in jobs]))
     if count > 1:
         # The longest first, so that no process is left with one when the others are through.
         jobs = sorted(jobs, key=lambda job: -job.path.stat().st_size if job.path.is_file() else 0)
-    shared: Work[Job, Tally] = functools.partial(work, count > 1)
+    shared: Work[J, Tally] = functools.partial(work, count > 1)
     ended = side_by_side(shared, jobs, count, shown.forward) if count > 1 else alone(shared, jobs, shown.forward)
     with contextlib.closing(ended), contextlib.closing(shown):
         for done in ended:
@@ -143,14 +163,14 @@ def work_through(
     run.close()
 
 
-def _expected_frames(jobs: list[Job]) -> int:
+def _expected_frames(videos: list[Path]) -> int:
     """Frames of all videos, as their containers state them."""
     from affcli.media.video import open_video
 
     total = 0
-    for job in jobs:
+    for video in videos:
         try:
-            total += open_video(job.path).expected_frames or 0
+            total += open_video(video).expected_frames or 0
         except AffcliError:
             continue  # said when the video's turn comes
     return total

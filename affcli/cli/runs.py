@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import typer
 
 from affcli.cli.options import Verbosity, clear_line
-from affcli.errors import AffcliError, InputError, OutputError, UsageError, some
+from affcli.errors import AffcliError, AssetError, InputError, OutputError, UsageError, some
 
 
 class Run:
@@ -43,8 +43,8 @@ class Run:
             self.fail(error)
 
     def fail(self, error: AffcliError) -> None:
-        """Report a failure.  Raises it where it is not one clip's fault: a full disk or a wrong option."""
-        if isinstance(error, OutputError | UsageError):
+        """Report a failure.  Raises what is not one clip's fault: a full disk, a wrong option, missing weights."""
+        if isinstance(error, OutputError | UsageError | AssetError):
             raise error
         self.failures.append(error)
         clear_line()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import onnxruntime
 
-from affcli.errors import AssetError
+from affcli.errors import AssetError, UsageError
 
 _PROVIDERS = {
     "cpu": "CPUExecutionProvider",
@@ -13,27 +13,48 @@ _PROVIDERS = {
 }
 
 
+def pick_device(name: str) -> str:
+    """The device `name`, as the installed ONNX Runtime has it; "auto" is cuda where it has that, else cpu.
+
+    Raises UsageError for no device at all, AssetError where this ONNX Runtime does not know it.
+    """
+    there = onnxruntime.get_available_providers()
+    if name == "auto":
+        return "cuda" if _PROVIDERS["cuda"] in there else "cpu"
+    if name not in _PROVIDERS:
+        raise UsageError(
+            f"--device {name}", "is no device", expected=f"auto, {', '.join(_PROVIDERS)}", advice="choose one of them"
+        )
+    if _PROVIDERS[name] not in there:
+        raise _cannot(name)
+    return name
+
+
 def open_session(graph: bytes, device: str = "cpu", threads: int = 1) -> onnxruntime.InferenceSession:
     """A network ready to run on a device (cpu, cuda or mps).
 
     One thread by default: sums in one order, so that equal inputs give equal bytes on any number of cores.  Raises
-    AssetError where the installed ONNX Runtime does not know the device; what ONNX Runtime says of a graph that it
-    cannot read is passed on.
+    AssetError where the device cannot be used; what ONNX Runtime says of a graph that it cannot read is passed on.
     """
     provider = _PROVIDERS[device]
-    if provider not in onnxruntime.get_available_providers():
-        raise AssetError(
-            "the installed onnxruntime",
-            f"cannot compute on {device}",
-            expected=provider,
-            advice="use --device cpu, or: pip uninstall onnxruntime && pip install onnxruntime-gpu (never both at once)",
-        )
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
     wanted = list(dict.fromkeys((provider, _PROVIDERS["cpu"])))  # the CPU for the nodes that the device has not
-    return onnxruntime.InferenceSession(graph, options, providers=wanted)
+    session = onnxruntime.InferenceSession(graph, options, providers=wanted)
+    if provider not in session.get_providers():  # ONNX Runtime goes on without it, and says so on stderr alone
+        raise _cannot(device)
+    return session
+
+
+def _cannot(device: str) -> AssetError:
+    return AssetError(
+        "the installed onnxruntime",
+        f"cannot compute on {device}",
+        expected=_PROVIDERS[device],
+        advice="use --device cpu, or: pip uninstall onnxruntime && pip install onnxruntime-gpu (not both)",
+    )
 
 
 def reason(error: Exception) -> str:

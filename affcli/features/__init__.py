@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from affcli import configs
+from affcli.errors import UsageError
 from affcli.registry import Entry, Registry
 
 Reads = Literal["crops", "film", "landmarks", "audio"]
@@ -42,11 +43,12 @@ class EncoderEntry(Entry):
     reads: Reads = "crops"
     modality: Literal["face", "audio", "pose"] = "face"
     width: int | None = None  # numbers in a vector, with default settings; None where the argument decides
-    config: type = object
+    config: type = configs.NoSettings
     argument: str = ""  # what must be named with it, as NAME:ARGUMENT, for people: "FILE.onnx"; "" for nothing
     half: bool = False  # whether half precision is safe
     packages: tuple[str, ...] = ()  # modules that it imports and affcli itself does not bring
     extra: str = ""  # the extra of affcli that brings them
+    engine: Literal["numpy", "onnx", "torch"] = "numpy"  # what computes; numpy, on the CPU alone
 
 
 ENCODERS = Registry(
@@ -58,6 +60,7 @@ ENCODERS = Registry(
             source="Xu et al. 2019, CenterFace",
             licence="MIT",
             weights="centerface",
+            engine="onnx",
             width=1024,
             config=configs.CenterfaceTrunk,
         ),
@@ -89,5 +92,63 @@ ENCODERS = Registry(
             width=200,
             config=configs.LogmelStack,
         ),
+        "silero-vad": EncoderEntry(
+            load="affcli.features.speech:SileroVad",
+            doc="probability of speech at the frame and around it",
+            source="Silero Team 2024, Silero VAD 6.2",
+            licence="MIT",
+            weights="silero-vad",
+            reads="audio",
+            modality="audio",
+            width=2,
+            config=configs.SileroVad,
+        ),
     },
+    group="affcli.encoders",
 )
+
+
+@dataclass(frozen=True)
+class Choice:
+    """An encoder as a user asks for it."""
+
+    name: str  # in ENCODERS
+    entry: EncoderEntry
+    argument: str  # what stands after the colon; "" for nothing
+
+    @property
+    def recipe_name(self) -> str:
+        """What a recipe says: the name, and of a path only its last part."""
+        return f"{self.name}:{self._last}" if self.argument else self.name
+
+    @property
+    def set_name(self) -> str:
+        """What its features are called where the user does not say: `onnx:nets/emo.onnx` makes `onnx-emo`."""
+        if not self.argument or self.entry.width is not None:
+            return self.name
+        stem = self._last.rpartition(".")[0] or self._last
+        return f"{self.name}-" + "".join(one if one.isalnum() or one in "._-" else "-" for one in stem)
+
+    @property
+    def _last(self) -> str:
+        return self.argument.rstrip("/").rpartition("/")[2]
+
+
+def find(spec: str) -> Choice:
+    """The encoder that `NAME` or `NAME:ARGUMENT` means.
+
+    Raises UsageError where there is no such name, where it wants an argument and has none, or the reverse; AssetError
+    where another package's encoder cannot be loaded.
+    """
+    name, _, argument = spec.partition(":")
+    entry = ENCODERS[name]
+    if entry.argument and not argument:
+        raise UsageError(
+            spec,
+            f"does not say which {entry.argument}",
+            expected=f"{name}:{entry.argument}",
+            advice=f"affcli encoders {name} says more",
+        )
+    if argument and not entry.argument:
+        raise UsageError(spec, "says more than a name", expected=name, advice="leave out what follows the colon")
+    return Choice(name, entry, argument)

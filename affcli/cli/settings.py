@@ -1,0 +1,141 @@
+"""The settings of encoders as command-line options: whatever has a field in its class of settings has a flag."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import math
+import typing
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import typer
+
+from affcli.errors import UsageError
+from affcli.features import ENCODERS
+
+_PANEL = "Settings of encoders"
+_WORDS = {int: "a whole number", float: "a number", str: "a word"}
+
+
+def flag(name: str) -> str:
+    """The option of a setting."""
+    return f"--{name.replace('_', '-')}"
+
+
+def with_settings(function: Callable[..., None]) -> Callable[..., None]:
+    """Give a command, which takes them as keywords, an option for every setting of every encoder of affcli itself."""
+    signature = inspect.signature(function, eval_str=True)
+    own = [one for one in signature.parameters.values() if one.kind is not inspect.Parameter.VAR_KEYWORD]
+    docs: dict[str, dict[str, list[str]]] = {}  # field, to what it means, to the encoders for which it means that
+    kinds: dict[str, set[Any]] = {}
+    for encoder in ENCODERS:
+        config = ENCODERS[encoder].config
+        for field in fields(config):
+            docs.setdefault(field.name, {}).setdefault(_meaning(field), []).append(encoder)
+            kinds.setdefault(field.name, set()).add(_kind(config, field.name))
+    extra = []
+    for name, meanings in docs.items():
+        text = " ".join(f"{', '.join(encoders)}: {meaning}." for meaning, encoders in meanings.items())
+        yes_or_no = kinds[name] == {bool}
+        option = typer.Option(
+            None,
+            f"{flag(name)}/--no-{flag(name)[2:]}" if yes_or_no else flag(name),
+            help=text,
+            metavar=None if yes_or_no else "VALUE",
+            show_default=False,
+            rich_help_panel=_PANEL,
+        )
+        annotation = bool | None if yes_or_no else str | None
+        extra.append(inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=option, annotation=annotation))
+    function.__signature__ = signature.replace(parameters=[*own, *extra])  # type: ignore[attr-defined]
+    return function
+
+
+def parse(encoder: str, given: Mapping[str, Any], pairs: Iterable[str] = ()) -> Any:
+    """The settings of an encoder, from options (None where not given) and from `NAME=VALUE` pairs.
+
+    Raises UsageError where it has no such setting, where a value is none of its kind, or where one is given twice.
+    """
+    config = ENCODERS[encoder].config
+    known = {field.name: field for field in fields(config)}
+    wanted = {name: value for name, value in given.items() if value is not None}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        name = name.strip().removeprefix("--").replace("-", "_")
+        if not equals:
+            raise UsageError(f"--set {pair}", "has no value", expected="NAME=VALUE", advice="write it so")
+        if name in wanted:
+            raise UsageError(f"--set {pair}", "is given twice", expected="one value", advice="leave one of them out")
+        wanted[name] = value
+    chosen = {}
+    for name, value in wanted.items():
+        if name not in known:
+            has = ", ".join(map(flag, known)) or "none"
+            raise UsageError(
+                flag(name), f"is no setting of {encoder}", expected=f"one of its own: {has}", advice="leave it out"
+            )
+        chosen[name] = value if isinstance(value, bool) else _value(config, known[name], str(value))
+    return config(**chosen)
+
+
+def fields(config: type) -> tuple[dataclasses.Field[Any], ...]:
+    """The fields of a class of settings; none where it has none."""
+    return dataclasses.fields(config) if dataclasses.is_dataclass(config) else ()
+
+
+def shown(value: object) -> str:
+    """A value of a setting as one types it."""
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+def _meaning(field: dataclasses.Field[Any]) -> str:
+    unit = f" ({field.metadata['unit']})" if field.metadata.get("unit") else ""
+    default = shown(field.default)
+    return f"{field.metadata.get('doc', '')}{unit}{f' [{default}]' if default else ''}"
+
+
+def _kind(config: type, name: str) -> Any:
+    return typing.get_type_hints(config)[name]
+
+
+def _value(config: type, field: dataclasses.Field[Any], text: str) -> Any:
+    """The value that a text means for a field."""
+    kind = _kind(config, field.name)
+    if kind is bool:
+        if text not in ("on", "off"):
+            raise _wrong(field, text, "on or off")
+        return text == "on"
+    if typing.get_origin(kind) is tuple:
+        inner = typing.get_args(kind)[0]
+        parts = [part.strip() for part in text.split(",")] if text.strip() else []
+        return tuple(_scalar(inner, field, part) for part in parts)
+    return _scalar(kind, field, text)
+
+
+def _scalar(kind: type, field: dataclasses.Field[Any], text: str) -> Any:
+    choices = field.metadata.get("choices") or ()
+    if choices and text not in choices:
+        raise _wrong(field, text, " or ".join(choices))
+    try:
+        value = kind(text)
+    except ValueError:
+        raise _wrong(field, text, _WORDS[kind]) from None
+    if isinstance(value, float) and not math.isfinite(value):
+        raise _wrong(field, text, "a finite number")
+    least = field.metadata.get("least")
+    if least is not None and value < least:
+        raise _wrong(field, text, f"{_WORDS[kind]} of at least {least}")
+    return value
+
+
+def _wrong(field: dataclasses.Field[Any], text: str, expected: str) -> UsageError:
+    default = shown(field.default)
+    return UsageError(
+        f"{flag(field.name)} {text}",
+        "is not what it takes",
+        expected=expected + (f", such as {default}" if default and not field.metadata.get("choices") else ""),
+        advice="correct it, or leave the option out",
+    )

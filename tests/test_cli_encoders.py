@@ -1,0 +1,119 @@
+"""affcli encoders, and encoders that other packages bring."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from affcli import tables
+from affcli.features import ENCODERS
+from affcli.schemas import FEATURES
+
+EXAMPLE = Path(__file__).resolve().parents[1] / "examples" / "encoder"
+Affcli = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def install(folder: Path, entry: str = "") -> dict[str, str]:
+    """Put the example package into a folder as pip lays it out; return the environment that finds it."""
+    project = tomllib.loads((EXAMPLE / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    points = project["entry-points"]["affcli.encoders"]
+    shutil.copy(EXAMPLE / "affcli_mean_colour.py", folder)
+    info = folder / f"affcli_mean_colour-{project['version']}.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(
+        f"Metadata-Version: 2.1\nName: {project['name']}\nVersion: {project['version']}\n", encoding="utf-8"
+    )
+    lines = "".join(f"{name} = {entry or target}\n" for name, target in points.items())
+    (info / "entry_points.txt").write_text(f"[affcli.encoders]\n{lines}", encoding="utf-8")
+    return {**os.environ, "PYTHONPATH": str(folder), "COLUMNS": "120", "NO_COLOR": "1"}
+
+
+def run(env: dict[str, str], *arguments: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "affcli", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, env=env, check=False)
+
+
+def test_every_encoder_is_listed_with_width_licence_source_and_state(affcli: Affcli) -> None:
+    done = affcli("encoders")
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert lines[0].split() == ["NAME", "READS", "BRANCH", "WIDTH", "LICENCE", "STATE", "SOURCE"]
+    assert [line.split()[0] for line in lines[1 : 1 + len(list(ENCODERS))]] == list(ENCODERS)
+    for name, line in zip(ENCODERS, lines[1:], strict=False):
+        entry = ENCODERS[name]
+        assert entry.licence in line
+        assert entry.source in line
+        assert str(entry.width or "its own") in line
+
+
+def test_json_is_one_object_per_line(affcli: Affcli) -> None:
+    rows = [json.loads(line) for line in affcli("encoders", "--json").stdout.splitlines()]
+    hog = next(row for row in rows if row["name"] == "hog")
+    assert (hog["reads"], hog["branch"], hog["width"], hog["state"]) == ("crops", "face", 1296, "ready")
+    assert hog["settings"]["cell"] == {
+        "default": 16, "meaning": "side of a cell", "unit": "px", "choices": None, "source": None,
+    }  # fmt: skip
+
+
+def test_one_encoder_is_shown_with_its_settings(affcli: Affcli) -> None:
+    done = affcli("encoders", "hog")
+    assert done.returncode == 0
+    assert "--cell 16\n      side of a cell (px)\n" in done.stdout
+
+
+def test_an_unknown_encoder_is_status_2(affcli: Affcli) -> None:
+    done = affcli("encoders", "hug")
+    assert done.returncode == 2
+    assert "hug: is no encoder" in done.stderr
+    assert "did you mean 'hog'?" in done.stderr
+
+
+def test_another_packages_encoder_is_listed_and_used(
+    tmp_path: Path, write_faces: Callable[..., Path], real_crops: NDArray[np.uint8]
+) -> None:
+    env = install(tmp_path)
+    listed = run(env, "encoders")
+    assert listed.returncode == 0, listed.stderr
+    assert "mean-colour" in listed.stdout
+    valid = np.arange(12) != 5
+    write_faces(tmp_path, "c1", real_crops, valid)
+    done = run(env, "embed", tmp_path, tmp_path / "out", "--encoder", "mean-colour", "--set", "grid=2")
+    assert done.returncode == 0, done.stderr
+    table = tables.read(tmp_path / "out" / "c1.mean-colour.parquet", FEATURES)
+    cells = real_crops.reshape(12, 2, 56, 2, 56, 3).mean(axis=(2, 4)) / 255
+    assert np.abs(table.array()[valid] - cells.reshape(12, 12)[valid]).max() < 1e-5
+    assert not table.array()[5].any()
+    config = table.header.recipe["config"]
+    assert config == {"encoder": "mean-colour", "grid": 2, "package": "affcli-mean-colour 0.1.0"}
+    assert run(env, "embed", tmp_path, tmp_path / "out", "--encoder", "mean-colour", "--set", "grid=0").stderr == (
+        "affcli: --grid 0: is not what it takes, expected a whole number of at least 1, such as 1; "
+        "correct it, or leave the option out\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("entry", "said"),
+    [
+        ("affcli_mean_colour:GONE", "AttributeError"),
+        ("no_such_module:ENTRY", "ModuleNotFoundError"),
+        ("affcli_mean_colour:MeanColour", "is of type type, expected an instance of affcli.features.EncoderEntry"),
+    ],
+)
+def test_a_broken_package_is_status_5_and_the_others_are_listed(tmp_path: Path, entry: str, said: str) -> None:
+    env = install(tmp_path, entry)
+    listed = run(env, "encoders")
+    assert listed.returncode == 5
+    assert "hog" in listed.stdout
+    assert "encoder 'mean-colour' of affcli-mean-colour 0.1.0" in listed.stderr
+    assert said in listed.stderr
+    assert run(env, "embed", tmp_path, tmp_path, "--encoder", "mean-colour").returncode == 5
