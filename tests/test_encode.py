@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from affcli import clock, configs
+from affcli import clock
 from affcli.errors import SchemaError, UsageError
-from affcli.features import Setup, find
+from affcli.features import Setup, settings
 from affcli.features.appearance import CenterfaceTrunk
+from affcli.features.choice import find
 from affcli.features.encode import default_batch, encode_clip, encode_crops
 from affcli.features.views import TimedCrops
 
@@ -88,7 +89,7 @@ def test_vectors_that_are_no_numbers_are_refused_with_their_frame() -> None:
 
 def test_batches_and_threads_give_the_same_bytes() -> None:
     crops = view(21, size=112)
-    encoder = CenterfaceTrunk(configs.CenterfaceTrunk(), Setup())
+    encoder = CenterfaceTrunk(settings.CenterfaceTrunk(), Setup())
     one, other = (np.concatenate(list(encode_crops(encoder, crops, *how))) for how in ((1, 1), (8, 2)))
     assert one.tobytes() == other.tobytes()
 

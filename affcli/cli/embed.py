@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from affcli import features
 from affcli.cli import settings
 from affcli.cli.extraction import Tally, work_through
 from affcli.cli.options import DEVICE, FORCE, OUT
 from affcli.cli.runs import Run
 from affcli.cli.workers import Report, machine
 from affcli.errors import UsageError
-from affcli.features import ENCODERS, Choice, Setup
+from affcli.features import ENCODERS, Setup
+from affcli.features.choice import Choice, find
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -72,7 +72,7 @@ def embed(
     from affcli import schemas, tables
     from affcli.clips import file_name
 
-    choice = features.find(encoder)
+    choice = find(encoder)
     if half and not choice.entry.half:
         raise UsageError(
             "--half", f"is not safe for {choice.name}", expected="full precision", advice="leave the option out"
@@ -141,6 +141,8 @@ def _opened(order: Order) -> Any:
 
 
 def _recipe(order: Order, encoder: Any, parent: Recipe) -> Recipe:
+    from importlib import metadata
+
     from affcli import recipes
 
     # A file beside the weights may have settings too: those that were used are the encoder's own.
@@ -149,6 +151,8 @@ def _recipe(order: Order, encoder: Any, parent: Recipe) -> Recipe:
         made["half"] = True
     if package := ENCODERS.origin(order.choice.name):
         made["package"] = package
+    if order.choice.entry.packages:  # what they compute changes with their version
+        made["packages"] = {name: metadata.version(name) for name in order.choice.entry.packages}
     return recipes.recipe("embed", made, weights=encoder.weights, parents=[parent])
 
 

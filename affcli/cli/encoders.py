@@ -74,6 +74,7 @@ def _described(name: str, entry: EncoderEntry) -> dict[str, Any]:
         "source": entry.source,
         "state": state(name, entry),
         "package": ENCODERS.origin(name) or None,
+        "notes": entry.notes or None,
         "settings": {
             field.name: {
                 "default": field.default,
@@ -114,6 +115,8 @@ def _page(described: dict[str, Any]) -> list[str]:
         "state": described["state"],
     }
     lines += [f"{key + ':':<9} {value}" for key, value in rest.items() if value]
+    if described["notes"]:
+        lines += ["", described["notes"].rstrip()]
     if described["settings"]:
         lines += ["", "settings:"]
     for name, one in described["settings"].items():

@@ -6,7 +6,10 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from affcli.features import Reads
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from affcli.features.contract import Reads
     from affcli.tables import Table
 
 
@@ -25,7 +28,14 @@ def view_of(table: Table, reads: Reads) -> Any:
         return _landmarks(table)
     from affcli.faces.crops import open_crops
 
-    return views.TimedCrops(open_crops(table), times, valid)
+    return views.TimedCrops(open_crops(table), times, valid, _tracks(table))
+
+
+def _tracks(table: Table) -> NDArray[np.int64]:
+    """The track of each frame, -1 where it has none."""
+    import numpy as np
+
+    return np.nan_to_num(table.column("track").astype(np.float64), nan=-1).astype(np.int64)
 
 
 def _landmarks(table: Table) -> Any:
@@ -44,4 +54,5 @@ def _landmarks(table: Table) -> Any:
         picture,
         table.column("time_us"),
         table.column("valid"),
+        _tracks(table),
     )

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from affcli import weights
 from affcli.configs import Tracks
+from affcli.errors import UsageError
 from affcli.faces.detections import SAME_FACE, Detections, suppress
 from affcli.faces.runtime import open_session
 
@@ -53,7 +54,14 @@ def _patched_graph(output: str | None) -> bytes:
 
 
 def _cut(graph: onnx.GraphProto, output: str) -> None:
-    """Make `output` the only result and drop what does not lead to it (ONNX Runtime keeps it otherwise)."""
+    """Make `output` the only result and drop what does not lead to it (ONNX Runtime keeps it otherwise).
+
+    Raises UsageError where the network has no such node.
+    """
+    if not any(output in node.output for node in graph.node):
+        raise UsageError(
+            f"node {output}", "is not in the network CenterFace", expected="one such as 448", advice="correct it"
+        )
     wanted = {output}
     kept = []
     for node in reversed(graph.node):

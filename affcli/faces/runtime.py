@@ -40,7 +40,7 @@ def open_session(graph: bytes, device: str = "cpu", threads: int = 1) -> onnxrun
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
-    options.log_severity_level = 3
+    options.log_severity_level = 4  # what fails is an exception as well
     wanted = list(dict.fromkeys((provider, _PROVIDERS["cpu"])))  # the CPU for the nodes that the device has not
     session = onnxruntime.InferenceSession(graph, options, providers=wanted)
     if provider not in session.get_providers():  # ONNX Runtime goes on without it, and says so on stderr alone

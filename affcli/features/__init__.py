@@ -1,55 +1,42 @@
-"""From crops, landmarks and waveforms to one vector per frame.
+"""From crops, landmarks and waveforms to one vector per frame: the table of encoders.
 
-An encoder is a class that is made with its settings and a `Setup`, and then called:
-
-    reads="crops"      with some valid crops (k, s, s, 3) uint8 RGB; returns (k, d) float32, each crop's vector whatever
-                       the others are; may be called from several threads at once
-    reads="film"       with a clip's TimedCrops;     yields (k, d) float32 that make n rows in all, in order of frames
-    reads="landmarks"  with a clip's TimedLandmarks; yields the same
-    reads="audio"      with a clip's TimedSound;     yields the same
-
-Its attribute `weights` maps the name of each file of weights to its SHA-256, for the recipe.  Rows of frames that are
-not valid become zeros whatever it says of them.  `affcli.features.views` has what is read; `examples/encoder` is a
-package of somebody else with an encoder in it, which the entry point `affcli.encoders` makes known.
+`affcli.features.contract` says what an encoder is.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from functools import partial
 
-from affcli import configs
-from affcli.errors import UsageError
-from affcli.registry import Entry, Registry
+from affcli.features import notes, settings
+from affcli.features.contract import EncoderEntry as EncoderEntry
+from affcli.features.contract import Setup as Setup
+from affcli.registry import Registry
+from affcli.weights import INSIGHTFACE
 
-Reads = Literal["crops", "film", "landmarks", "audio"]
-
-
-@dataclass(frozen=True)
-class Setup:
-    """What an encoder is made with beside its settings."""
-
-    argument: str = ""  # the FILE, DIRECTORY or name that a user names, for an encoder whose entry says what that is
-    device: str = "cpu"  # cpu, cuda or mps
-    half: bool = False  # compute in half precision; only where the entry says that this is safe
-    threads: int = 1  # at most, inside one call
-    online: bool = False  # whether a library may fetch weights by itself
-
-
-@dataclass(frozen=True)
-class EncoderEntry(Entry):
-    """An encoder: what it reads, which branch of a network its vectors are for, and the class of its settings."""
-
-    reads: Reads = "crops"
-    modality: Literal["face", "audio", "pose"] = "face"
-    width: int | None = None  # numbers in a vector, with default settings; None where the argument decides
-    config: type = configs.NoSettings
-    argument: str = ""  # what must be named with it, as NAME:ARGUMENT, for people: "FILE.onnx"; "" for nothing
-    half: bool = False  # whether half precision is safe
-    packages: tuple[str, ...] = ()  # modules that it imports and affcli itself does not bring
-    extra: str = ""  # the extra of affcli that brings them
-    engine: Literal["numpy", "onnx", "torch"] = "numpy"  # what computes; numpy, on the CPU alone
-
+# A network that a user brings; one of InsightFace, brought by `affcli models pull`; those of a library, by name.
+_network = partial(
+    EncoderEntry, licence="the file's own", argument="FILE.onnx", engine="onnx", config=settings.ImageNetwork
+)
+_arcface = partial(
+    EncoderEntry,
+    source="Deng et al. 2019, ArcFace",
+    licence=INSIGHTFACE.name,
+    engine="onnx",
+    width=512,
+    config=settings.Arcface,
+    notes=notes.ARCFACE,
+)
+_backbone = partial(
+    EncoderEntry,
+    doc="any of its networks for classification, by name, without the last layer",
+    licence="the weights' own",
+    argument="NAME[@FILE]",
+    engine="torch",
+    half=True,
+    config=settings.Backbone,
+    extra="timm",
+    notes=notes.BACKBONE,
+)
 
 ENCODERS = Registry(
     "encoder",
@@ -62,7 +49,7 @@ ENCODERS = Registry(
             weights="centerface",
             engine="onnx",
             width=1024,
-            config=configs.CenterfaceTrunk,
+            config=settings.CenterfaceTrunk,
         ),
         "hog": EncoderEntry(
             load="affcli.features.appearance:Hog",
@@ -70,7 +57,70 @@ ENCODERS = Registry(
             source="Dalal and Triggs 2005",
             licence="BSD-3-Clause",
             width=1296,
-            config=configs.Hog,
+            config=settings.Hog,
+        ),
+        "landmarks": EncoderEntry(
+            load="affcli.features.landmarks:Landmarks",
+            doc="head pose, geometry and movement of five landmarks; not OpenFace's FacePose, but in its place",
+            source="own; head of MediaPipe's canonical face model",
+            licence="Apache-2.0",
+            reads="landmarks",
+            modality="pose",
+            width=48,
+            config=settings.Landmarks,
+        ),
+        "flow": EncoderEntry(
+            load="affcli.features.flow:Flow",
+            doc="optical flow from one aligned crop to the next, over 4 x 4 cells",
+            source="Kroeger et al. 2016, DIS optical flow",
+            licence="Apache-2.0",
+            reads="film",
+            width=70,
+            config=settings.Flow,
+        ),
+        "onnx": _network(
+            "affcli.features.networks:ImageNetwork", "any image network", "the file's own", notes=notes.ONNX
+        ),
+        "arcface-r50.webface600k": _arcface(
+            "affcli.features.networks:arcface_r50",
+            "who the face is, to a ResNet-50 of InsightFace",
+            weights="arcface-r50.webface600k",
+        ),
+        "arcface-mbf.webface600k": _arcface(
+            "affcli.features.networks:arcface_mbf",
+            "who the face is, to a MobileFaceNet of InsightFace, a twelfth of the size",
+            weights="arcface-mbf.webface600k",
+        ),
+        "expnet": _network(
+            "affcli.features.networks:expnet",
+            "3-D expression, by a ResNet-101 before its 29 coefficients",
+            "Chang et al. 2018, ExpNet (arXiv 1802.00542)",
+            width=2048,
+            notes=notes.EXPNET,
+        ),
+        "senet101-fer": _network(
+            "affcli.features.networks:senet101_fer",
+            "facial expression, by a SENet-101",
+            "Zhang et al. 2020, M3T (arXiv 2002.02957)",
+            width=512,
+            notes=notes.SENET101_FER,
+        ),
+        "tcae": _network(
+            "affcli.features.networks:tcae",
+            "facial actions, by a twin-cycle autoencoder",
+            "Li et al. 2019, TCAE (CVPR)",
+            width=256,
+            notes=notes.TCAE,
+        ),
+        "timm": _backbone(
+            "affcli.features.backbones:Timm",
+            source="Wightman 2019, PyTorch Image Models",
+            packages=("timm", "huggingface_hub"),
+        ),
+        "torchvision": _backbone(
+            "affcli.features.backbones:Torchvision",
+            source="TorchVision maintainers and contributors 2016",
+            packages=("torchvision", "timm"),
         ),
         "mfcc-mel": EncoderEntry(
             load="affcli.features.acoustic:MfccMel",
@@ -80,7 +130,7 @@ ENCODERS = Registry(
             reads="audio",
             modality="audio",
             width=168,
-            config=configs.MfccMel,
+            config=settings.MfccMel,
         ),
         "logmel-stack": EncoderEntry(
             load="affcli.features.acoustic:LogmelStack",
@@ -90,7 +140,30 @@ ENCODERS = Registry(
             reads="audio",
             modality="audio",
             width=200,
-            config=configs.LogmelStack,
+            config=settings.LogmelStack,
+        ),
+        "prosody": EncoderEntry(
+            load="affcli.features.prosody:Prosody",
+            doc="pitch, level and voicing at the frame; their spread, syllable rate and pauses around it",
+            source="Nieradzik 2025, SwiftF0 (arXiv 2508.18440); de Jong and Wempe 2009",
+            licence="MIT",
+            weights="swift-f0",
+            reads="audio",
+            modality="audio",
+            width=12,
+            config=settings.Prosody,
+        ),
+        "egemaps": EncoderEntry(
+            load="affcli.features.opensmile:Egemaps",
+            doc="88 functionals of a window around the frame, or 25 low-level descriptors, by openSMILE",
+            source="Eyben et al. 2016, eGeMAPSv02",
+            licence="audEERING research licence (no commercial use)",
+            reads="audio",
+            modality="audio",
+            width=88,
+            config=settings.Egemaps,
+            packages=("opensmile",),
+            extra="opensmile",
         ),
         "silero-vad": EncoderEntry(
             load="affcli.features.speech:SileroVad",
@@ -101,54 +174,35 @@ ENCODERS = Registry(
             reads="audio",
             modality="audio",
             width=2,
-            config=configs.SileroVad,
+            config=settings.SileroVad,
+        ),
+        "hf": EncoderEntry(
+            load="affcli.features.ssl:HuggingFace",
+            doc="a layer of wav2vec 2.0, HuBERT, WavLM or their like, at each frame's own time",
+            source="Baevski et al. 2020, wav2vec 2.0; Hsu et al. 2021, HuBERT; Chen et al. 2022, WavLM",
+            licence="the file's own",
+            reads="audio",
+            modality="audio",
+            config=settings.HuggingFace,
+            argument="DIRECTORY",
+            half=True,
+            packages=("transformers",),
+            extra="ssl",
+            engine="torch",
+            notes=notes.HF,
+        ),
+        "audio-onnx": EncoderEntry(
+            load="affcli.features.audio_onnx:AudioNetwork",
+            doc="a network of your own that turns a waveform into steps, at each frame's own time",
+            source="the network's own",
+            licence="the file's own",
+            reads="audio",
+            modality="audio",
+            config=settings.AudioNetwork,
+            argument="FILE.onnx",
+            engine="onnx",
+            notes=notes.AUDIO_ONNX,
         ),
     },
     group="affcli.encoders",
 )
-
-
-@dataclass(frozen=True)
-class Choice:
-    """An encoder as a user asks for it."""
-
-    name: str  # in ENCODERS
-    entry: EncoderEntry
-    argument: str  # what stands after the colon; "" for nothing
-
-    @property
-    def recipe_name(self) -> str:
-        """What a recipe says: the name, and of a path only its last part."""
-        return f"{self.name}:{self._last}" if self.argument else self.name
-
-    @property
-    def set_name(self) -> str:
-        """What its features are called where the user does not say: `onnx:nets/emo.onnx` makes `onnx-emo`."""
-        if not self.argument or self.entry.width is not None:
-            return self.name
-        stem = self._last.rpartition(".")[0] or self._last
-        return f"{self.name}-" + "".join(one if one.isalnum() or one in "._-" else "-" for one in stem)
-
-    @property
-    def _last(self) -> str:
-        return self.argument.rstrip("/").rpartition("/")[2]
-
-
-def find(spec: str) -> Choice:
-    """The encoder that `NAME` or `NAME:ARGUMENT` means.
-
-    Raises UsageError where there is no such name, where it wants an argument and has none, or the reverse; AssetError
-    where another package's encoder cannot be loaded.
-    """
-    name, _, argument = spec.partition(":")
-    entry = ENCODERS[name]
-    if entry.argument and not argument:
-        raise UsageError(
-            spec,
-            f"does not say which {entry.argument}",
-            expected=f"{name}:{entry.argument}",
-            advice=f"affcli encoders {name} says more",
-        )
-    if argument and not entry.argument:
-        raise UsageError(spec, "says more than a name", expected=name, advice="leave out what follows the colon")
-    return Choice(name, entry, argument)

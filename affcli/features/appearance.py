@@ -5,33 +5,58 @@ from __future__ import annotations
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from skimage.feature import hog
 
-from affcli import configs, weights
+from affcli import weights
 from affcli.errors import SchemaError
 from affcli.faces.centerface import network
-from affcli.features import Setup
+from affcli.features import Setup, settings
+
+_WHITE = 255  # largest difference of two bytes
+_EPSILON = 1e-5  # keeps a flat block from dividing by nothing
+_CLIP = 0.2  # of a block's length, what one number may be (L2-Hys)
 
 
 class Hog:
-    """Histograms of oriented gradients of the grey crop (Dalal and Triggs 2005), by scikit-image."""
+    """Histograms of oriented gradients of the grey crop (Dalal and Triggs 2005).
 
-    def __init__(self, config: configs.Hog, _setup: Setup) -> None:
+    What scikit-image's `hog` gives with the same settings, within 1e-6 and in an eighth of the time: the difference of
+    two bytes has only 511 values, so that direction and length of every possible gradient are looked up.
+    """
+
+    def __init__(self, config: settings.Hog, _setup: Setup) -> None:
         self.config = config
         self.weights: dict[str, str] = {}
+        self._bins, self._lengths = _gradients(config.orientations)
 
     def __call__(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Crops (k, s, s, 3) uint8 RGB to (k, d) float32; d is 1296 at 112 px."""
+        """Crops (k, s, s, 3) uint8 RGB to (k, d) float32; d is 1296 at 112 px.
+
+        Raises SchemaError for crops smaller than a block.
+        """
+        least = self.config.cell * self.config.block
+        if crops.shape[1] < least:
+            raise SchemaError(
+                "crops",
+                f"are {crops.shape[1]} px wide",
+                expected=f"at least {least} px, a block of {self.config.block} cells",
+                advice="make them again in another size, or choose smaller cells with --cell",
+            )
         return np.stack([self._one(crop) for crop in crops])
 
     def _one(self, crop: NDArray[np.uint8]) -> NDArray[np.float32]:
-        vector = hog(
-            cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY),
-            orientations=self.config.orientations,
-            pixels_per_cell=(self.config.cell, self.config.cell),
-            cells_per_block=(self.config.block, self.config.block),
-        )
-        return np.asarray(vector, dtype=np.float32)
+        grey = cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY).astype(np.int32)
+        rows, columns = np.zeros_like(grey), np.zeros_like(grey)  # differences along each axis; none at the edges
+        np.subtract(grey[2:], grey[:-2], out=rows[1:-1])
+        np.subtract(grey[:, 2:], grey[:, :-2], out=columns[:, 1:-1])
+        cells = len(grey) // self.config.cell
+        side = cells * self.config.cell
+        which = ((rows + _WHITE) * (2 * _WHITE + 1) + (columns + _WHITE))[:side, :side]
+        cell = np.arange(side) // self.config.cell
+        place = (cell[:, None] * cells + cell) * self.config.orientations + self._bins[which]
+        count = cells * cells * self.config.orientations
+        votes = np.asarray(np.bincount(place.ravel(), self._lengths[which].ravel(), count), np.float64)
+        means = votes.reshape(cells, cells, -1) / self.config.cell**2
+        return _blocks(means, self.config.block).astype(np.float32)
 
 
 class CenterfaceTrunk:
@@ -39,7 +64,7 @@ class CenterfaceTrunk:
 
     _STRIDE = 16
 
-    def __init__(self, config: configs.CenterfaceTrunk, setup: Setup) -> None:
+    def __init__(self, config: settings.CenterfaceTrunk, setup: Setup) -> None:
         self.config = config
         self.weights = {"centerface": weights.WEIGHTS["centerface"].sha256}
         self._session = network(config.node, setup.device)
@@ -70,3 +95,25 @@ def _pooling(cells: int, grid: int) -> NDArray[np.float32]:
         start, stop = i * cells // grid, -(-(i + 1) * cells // grid)
         pool[i, start:stop] = 1 / (stop - start)
     return pool
+
+
+def _gradients(orientations: int) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+    """Which of the directions over 180 degrees a gradient has, and its length: both (511 * 511,), by row and column."""
+    steps = np.arange(-_WHITE, _WHITE + 1, dtype=np.float64)
+    rows, columns = np.repeat(steps, len(steps)), np.tile(steps, len(steps))
+    degrees = np.rad2deg(np.arctan2(rows, columns)) % 180
+    # scikit-image keeps the ends of the directions in single precision.
+    ends = np.float32(180 / orientations) * np.arange(1, orientations, dtype=np.float32)
+    return np.searchsorted(ends, degrees, side="right"), np.hypot(rows, columns)
+
+
+def _blocks(votes: NDArray[np.float64], block: int) -> NDArray[np.float64]:
+    """Votes (cells, cells, o) as overlapping blocks of cells, each divided by its length twice (L2-Hys), in a row."""
+    found = np.lib.stride_tricks.sliding_window_view(votes, (block, block), axis=(0, 1))
+    flat = found.transpose(0, 1, 3, 4, 2).reshape(found.shape[0] * found.shape[1], -1)
+    flat = np.minimum(flat / _length(flat), _CLIP)
+    return np.asarray(flat / _length(flat)).ravel()
+
+
+def _length(blocks: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.asarray(np.sqrt((blocks**2).sum(axis=1, keepdims=True) + _EPSILON**2))
