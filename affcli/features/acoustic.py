@@ -15,13 +15,12 @@ from fractions import Fraction
 import numpy as np
 import scipy.fft
 from numpy.typing import NDArray
-from scipy.signal.windows import hann
 
 from affcli import clock
 from affcli.errors import UsageError
 from affcli.features import Setup, settings
 from affcli.features.contours import middles
-from affcli.features.mel import MelBank, decibels
+from affcli.features.mel import MelBank, decibels, hann
 from affcli.features.views import TimedSound
 
 _MFCC_TOP_DB = 80.0  # librosa's top_db, counted from the loudest value of the segment
@@ -75,7 +74,7 @@ class _Rows:
     def __init__(self, config: settings.LogmelStack, sound: TimedSound) -> None:
         self.config = config
         self.sound = sound
-        self._window = hann(config.window, sym=False).astype(np.float32)
+        self._window = hann(config.window)
         self._mels = MelBank(sound.sample_rate, config.n_fft, config.n_mels)
 
     def __call__(
@@ -152,7 +151,7 @@ class MfccMel:
             raise _too_many("n-mfcc", config.n_mfcc, "n-mels", config.n_mels)
         self.config = config
         self.weights: dict[str, str] = {}
-        self._window = hann(config.n_fft, sym=False).astype(np.float32)
+        self._window = hann(config.n_fft)
 
     def __call__(self, sound: TimedSound) -> Iterator[NDArray[np.float32]]:
         if not len(sound.time_us):
