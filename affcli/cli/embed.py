@@ -81,14 +81,14 @@ def embed(
     computed_on = _device(device, choice)
     on_cpu = computed_on == "cpu"
     called = file_name(name or choice.set_name)
+    pooled = choice.entry.reads == "crops" and on_cpu
+    setup = Setup(choice.argument, computed_on, half, 1 if pooled else threads or 1, online)
+    _opened(choice, config, setup)  # weights that are missing are no clip's fault
     schema = schemas.AUDIO if choice.entry.reads == "audio" else schemas.FACES
     jobs = [Job(path, header) for path, header in tables.find(source, schema)]
     count = min(workers or (machine() if on_cpu else 1), len(jobs))
-    pooled = choice.entry.reads == "crops" and on_cpu
-    each = threads or (max(1, machine() // max(1, count)) if pooled else 1)
-    setup = Setup(choice.argument, computed_on, half, 1 if pooled else each, online)
-    order = Order(out, called, choice, config, setup, batch, each if pooled else 1, force)
-    _opened(order)  # weights that are missing are no clip's fault
+    shared = (threads or max(1, machine() // max(1, count))) if pooled else 1
+    order = Order(out, called, choice, config, setup, batch, shared, force)
     run = Run(len(jobs))
     frames = functools.partial(_rows, jobs)
     work_through(f"embed {called}", jobs, functools.partial(_work, order), count, run, frames)
@@ -135,9 +135,9 @@ def _device(name: str, choice: Choice) -> str:
 
 
 @functools.cache
-def _opened(order: Order) -> Any:
+def _opened(choice: Choice, config: Any, setup: Setup) -> Any:
     """The encoder; one in each process."""
-    return order.choice.entry.resolve()(order.config, order.setup)
+    return choice.entry.resolve()(config, setup)
 
 
 def _recipe(order: Order, encoder: Any, parent: Recipe) -> Recipe:
@@ -161,7 +161,7 @@ def _work(order: Order, _shared: bool, job: Job, report: Report) -> Tally:
     from affcli import recipes, schemas, tables
     from affcli.clips import table_path
 
-    entry, encoder = order.choice.entry, _opened(order)
+    entry, encoder = order.choice.entry, _opened(order.choice, order.config, order.setup)
     table = tables.read(job.path, schemas.AUDIO if entry.reads == "audio" else schemas.FACES)
     recipe = _recipe(order, encoder, table.header.recipe)
     target = table_path(order.out, table.clip, order.called)
