@@ -22,8 +22,15 @@ def to_microseconds(ticks: int, time_base: Fraction) -> int:
 
 def frame_times(count: int, rate: Fraction, start_us: int = 0) -> NDArray[np.int64]:
     """Times of `count` frames at a constant `rate` per second from `start_us`: (n,) int64 microseconds."""
-    step = Fraction(rate.denominator, rate.numerator)
-    return np.array([start_us + to_microseconds(i, step) for i in range(count)], dtype=np.int64)
+    step = 2 * MICROSECONDS * rate.denominator
+    fits = (count + 1) * step + rate.numerator < 2**63
+    numbers = np.arange(count, dtype=np.int64 if fits else object)
+    return np.asarray(start_us + (numbers * step + rate.numerator) // (2 * rate.numerator), dtype=np.int64)
+
+
+def frames_within(samples: int, sample_rate: int, rate: Fraction) -> int:
+    """How many frames at a constant `rate`, the first one with the first sample, begin before the sound is over."""
+    return -(-samples * rate.numerator // (sample_rate * rate.denominator))
 
 
 def constant_rate(time_us: NDArray[np.int64], rate: Fraction | None, tolerance_us: int = 1) -> Fraction | None:
@@ -42,7 +49,9 @@ def periods(time_us: NDArray[np.int64]) -> NDArray[np.int64]:
     if len(time_us) < 2:
         return np.full(len(time_us), MICROSECONDS // 25, dtype=np.int64)
     gaps = np.diff(time_us)
-    return np.append(gaps, int(np.median(gaps)))
+    ordered = np.sort(gaps)  # numpy.median would load numpy.ma
+    median = (ordered[(len(gaps) - 1) // 2] + ordered[len(gaps) // 2]) // 2
+    return np.append(gaps, median)
 
 
 def sample_index(time_us: NDArray[np.int64], start_us: int, sample_rate: int) -> NDArray[np.int64]:

@@ -86,10 +86,12 @@ class Audio:
     sample_rate: int = setting(16_000, "samples per second of the waveform", unit="Hz", source="M3T")
     track: str = setting("0", "sound track: its number as ffmpeg counts, 0 for the first, or its language, such as eng")
     channel: str = setting(
-        "mean", "what becomes the mono waveform: mean, of all channels with equal weights, or one channel: 1, 2, ..."
+        "mean",
+        "what becomes the mono waveform: mean, of all channels with equal weights, or one of them, its number from 1",
     )
     audio_offset: float = setting(
-        0.0, "with --audio, how long after the video's first frame the sound begins; below 0 where it begins before",
+        0.0,
+        "with --audio, how long after the video's first frame the sound begins; below 0 where it begins before",
         unit="s",
     )
     rate: str = setting(

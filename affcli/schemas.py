@@ -163,20 +163,28 @@ TRACKS = Schema(
 
 AUDIO = Schema(
     "audio",
-    1,
+    2,
     "Where in the waveform each decoded frame of a clip is.",
     ("clip", "frame"),
     (
         *_key(),
         Column("valid", "bool", "", "sound exists at this frame's time, and the track is not silent"),
         Column("sample", "int64", "samples", "index of the waveform sample nearest the frame's time"),
+        Column(
+            "speech",
+            "float32",
+            "",
+            "probability that somebody speaks in the middle of the frame's period, 0 to 1; null without --vad",
+            True,
+            since=2,
+        ),
     ),
     Array("samples", "int16", "waveform, mono, full scale 32768", by_row=False),
     (
         ("sample_rate", "Hz"),
         ("start_us", "time of the first sample on the container's clock, us"),
         ("rate", "frames per second as an exact fraction, null where the frame rate varies"),
-        ("sound", "present, silent (every sample is zero) or none (no sound track)"),
+        ("sound", "present, silent (every sample is zero) or none (no sound track, or one without a sample)"),
         ("partial", "the video breaks off before its stated end"),
     ),
 )

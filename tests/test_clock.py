@@ -21,6 +21,16 @@ def test_times_at_a_constant_rate_do_not_drift() -> None:
     assert times[-1] == 600_600_000  # 18000 frames of 1001/30000 s are 600.6 s, to the microsecond
 
 
+@pytest.mark.parametrize(
+    "rate", [Fraction(30_000, 1001), Fraction(1_000_003, 33_333), Fraction(10**15, 3 * 10**13 + 1)]
+)
+def test_times_at_a_constant_rate_are_the_nearest_microseconds(rate: Fraction) -> None:
+    times = clock.frame_times(1000, rate, start_us=-7)
+    assert times.dtype == np.int64
+    assert times.tolist() == [clock.to_microseconds(i, 1 / rate) - 7 for i in range(1000)]
+    assert clock.frame_times(0, rate).tolist() == []
+
+
 @pytest.mark.parametrize("rate", [Fraction(25), Fraction(30000, 1001), Fraction(24000, 1001)])
 def test_constant_rate_is_recognised_wherever_it_starts(rate: Fraction) -> None:
     times = clock.frame_times(500, rate, start_us=1_480_000)
@@ -36,6 +46,8 @@ def test_variable_rate_is_not_constant() -> None:
 
 def test_periods_end_with_the_median() -> None:
     assert clock.periods(np.array([0, 40, 80, 200])).tolist() == [40, 40, 120, 40]
+    assert clock.periods(np.array([0, 40, 90])).tolist() == [40, 50, 45]
+    assert clock.periods(np.array([0, 40, 81])).tolist() == [40, 41, 40]
     assert clock.periods(np.array([7])).tolist() == [40_000]
 
 

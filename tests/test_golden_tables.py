@@ -78,8 +78,19 @@ def test_faces(version: int) -> None:
     assert table.header.inputs == [{"name": "clip_left.mp4", "sha256": "cd" * 32}]
 
 
-def test_audio() -> None:
+def test_audio_of_version_1_says_nothing_of_speech() -> None:
     table = read(AUDIO)
+    assert table.header.version == 1
+    assert np.isnan(table.column("speech")).all()
+
+
+def test_audio_of_version_2() -> None:
+    assert read(AUDIO, 2).column("speech") == pytest.approx([0.25, 1, np.nan, np.nan], nan_ok=True)
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_audio(version: int) -> None:
+    table = read(AUDIO, version)
     assert table.column("time_us").tolist() == [0, 40_000, 80_000, 120_000]
     assert table.column("sample").tolist() == [0, 640, 1280, 1920]
     assert (table.header.facts["sample_rate"], table.header.facts["sound"]) == (16_000, "present")

@@ -1,4 +1,4 @@
-"""Frames and sound keep the container's own times."""
+"""Frames keep the container's own times; see test_audio.py for sound."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from affcli import clock
 from affcli.errors import InputError
-from affcli.media.audio import read_sound
 from affcli.media.find import sources
 from affcli.media.video import open_video
 from affcli.media.write import write_video
@@ -21,15 +20,6 @@ from affcli.media.write import write_video
 def pictures(n: int, height: int = 48, width: int = 64) -> list[NDArray[np.uint8]]:
     """Pictures whose brightness tells their number."""
     return [np.full((height, width, 3), 20 + 4 * (i % 50), np.uint8) for i in range(n)]
-
-
-def clicks(seconds: float, at: list[float], sample_rate: int = 44_100) -> NDArray[np.float32]:
-    """Silence with short bursts at the given times."""
-    waveform = np.zeros(round(seconds * sample_rate), np.float32)
-    for time in at:
-        start = round(time * sample_rate)
-        waveform[start : start + 40] = 0.9 * np.sin(np.arange(40) * 0.5)
-    return waveform
 
 
 def test_frames_have_their_own_times(tmp_path: Path) -> None:
@@ -188,88 +178,22 @@ def test_sound_alone_is_no_video(tmp_path: Path) -> None:
         open_video(tmp_path / "a.mp4")
 
 
-@pytest.mark.parametrize(("late", "tolerance_ms"), [(Fraction(0), 1), (Fraction(1, 2), 1), (Fraction(7, 3), 1)])
-def test_a_click_is_heard_at_its_time(tmp_path: Path, late: Fraction, tolerance_ms: float) -> None:
-    write_video(
-        tmp_path / "a.mp4", pictures(100), range(100), Fraction(1, 25), rate=Fraction(25),
-        waveform=clicks(1.5, [0.25, 1.0]), sound_start=late,
-    )  # fmt: skip
-    sound = read_sound(tmp_path / "a.mp4", 16_000)
-    assert sound is not None
-    loud = np.flatnonzero(np.abs(sound.waveform.astype(int)) > 8000)
-    first_us = sound.start_us + loud[0] * 62.5
-    second_us = sound.start_us + loud[loud > loud[0] + 1600][0] * 62.5
-    assert first_us / 1000 == pytest.approx(250 + 1000 * late, abs=tolerance_ms)
-    assert second_us / 1000 == pytest.approx(1000 + 1000 * late, abs=tolerance_ms)
-
-
-def test_a_hole_in_the_sound_is_silence(tmp_path: Path) -> None:
-    path = tmp_path / "a.mkv"
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("pcm_s16le", rate=16_000, layout="mono")
-        for start in (0, 32_000):
-            frame = av.AudioFrame.from_ndarray(np.full((1, 16_000), 1000, np.int16), "s16", "mono")
-            frame.sample_rate, frame.pts, frame.time_base = 16_000, start, Fraction(1, 16_000)
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode(None))
-    sound = read_sound(path, 16_000)
-    assert sound is not None
-    assert len(sound.waveform) == 48_000
-    assert (sound.waveform[:15_000] == 1000).all()
-    assert (sound.waveform[16_100:31_900] == 0).all()
-    assert (sound.waveform[33_000:] == 1000).all()
-    assert sound.exists(np.array([-1, 0, 15_999, 16_000, 31_999, 32_000, 47_999, 48_000])).tolist() == [
-        *(False, True, True, False, False, True, True, False)
-    ]
-
-
-def test_a_sample_rate_that_changes_is_refused(tmp_path: Path) -> None:
-    parts = []
-    for rate in (44_100, 22_050):
-        path = tmp_path / f"{rate}.aac"
-        with av.open(str(path), "w", format="adts") as container:
-            stream = container.add_stream("aac", rate=rate, layout="mono")
-            for start in range(0, rate, 1024):
-                frame = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), "fltp", "mono")
-                frame.sample_rate, frame.pts, frame.time_base = rate, start, Fraction(1, rate)
-                container.mux(stream.encode(frame))
-            container.mux(stream.encode(None))
-        parts.append(path.read_bytes())
-    both = tmp_path / "both.aac"
-    both.write_bytes(b"".join(parts))
-    with pytest.raises(InputError, match="its sound changes from 44100 to 22050 Hz"):
-        read_sound(both, 16_000)
-
-
-def test_channels_are_averaged_and_resampled(tmp_path: Path) -> None:
-    path = tmp_path / "a.mkv"
-    time = np.arange(48_000) / 48_000
-    left = np.rint(8000 * np.sin(2 * np.pi * 440 * time)).astype(np.int16)
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("pcm_s16le", rate=48_000, layout="stereo")
-        packed = np.stack([left, np.zeros_like(left)], axis=1).reshape(1, -1)
-        frame = av.AudioFrame.from_ndarray(packed, "s16", "stereo")
-        frame.sample_rate, frame.pts, frame.time_base = 48_000, 0, Fraction(1, 48_000)
-        container.mux(stream.encode(frame))
-        container.mux(stream.encode(None))
-    sound = read_sound(path, 16_000)
-    assert sound is not None
-    assert len(sound.waveform) == 16_000
-    expected = 4000 * np.sin(2 * np.pi * 440 * np.arange(16_000) / 16_000)
-    assert np.abs(sound.waveform[200:-200] - expected[200:-200]).max() < 5
-
-
-def test_no_sound_track_is_none(tmp_path: Path) -> None:
-    write_video(tmp_path / "a.mp4", pictures(3), range(3), Fraction(1, 25), rate=Fraction(25))
-    assert read_sound(tmp_path / "a.mp4", 16_000) is None
-
-
 def test_sources_are_files_directories_and_their_depths(tmp_path: Path) -> None:
     for name in ("b/two.AVI", "one.mp4", "b/notes.txt", ".hidden.mp4"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
     assert [source.clip for source in sources([tmp_path])] == ["two", "one"]
     assert [source.clip for source in sources([tmp_path / "one.mp4", tmp_path])] == ["one", "two"]
+
+
+def test_sound_files_are_clips_where_they_are_asked_for(tmp_path: Path) -> None:
+    for name in ("one.mp4", "two.WAV", "three.flac", "notes.txt"):
+        (tmp_path / name).touch()
+    assert [source.clip for source in sources([tmp_path])] == ["one"]
+    assert [source.clip for source in sources([tmp_path], sound=True)] == ["one", "three", "two"]
+    (tmp_path / "one.mp4").unlink()
+    with pytest.raises(InputError, match="holds no video, expected files that end in"):
+        sources([tmp_path])
 
 
 def test_two_clips_of_one_name_are_refused(tmp_path: Path) -> None:

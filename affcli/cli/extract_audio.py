@@ -3,31 +3,41 @@
 from __future__ import annotations
 
 import functools
-import logging
-from dataclasses import dataclass
+import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+import typer
 
 from affcli import configs
-from affcli.cli.extraction import KEEP_PARTIAL, LABELS, WORKERS, Job, Tally, check_out, jobs_of, work_through
+from affcli.cli.extraction import KEEP_PARTIAL, LABELS, WORKERS, Job, check_out, jobs_of, work_through
 from affcli.cli.options import FORCE, OUT, VIDEOS, configure, setting
 from affcli.cli.runs import Run
-from affcli.cli.workers import Report
+from affcli.errors import InputError, UsageError
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+    from affcli.cli.audio_of import SoundJob
 
-    from affcli.media.video import Video
-    from affcli.recipes import Recipe
-
-log = logging.getLogger(__name__)
+SPEECH_RATE = 16_000  # Hz, what the voice detector was made for
+AUDIO = typer.Option(
+    None,
+    "--audio",
+    metavar="DIR",
+    help="Directory of sound files (wav, flac, mp3, m4a, ogg, opus, aac, ...) that stand in for the videos' own sound: "
+    "CLIP.wav for a clip, or else NAME.wav for video NAME. Its first sample is heard with the video's first frame.",
+)
 
 
 def extract_audio(
     videos: list[Path] = VIDEOS,
     out: Path = OUT,
     sample_rate: int = setting(configs.Audio, "sample_rate", min=1000, max=192_000),
+    track: str = setting(configs.Audio, "track", metavar="N|LANGUAGE"),
+    channel: str = setting(configs.Audio, "channel", metavar="mean|N"),
+    audio: Path | None = AUDIO,
+    audio_offset: float = setting(configs.Audio, "audio_offset", metavar="SECONDS", min=-86_400, max=86_400),
+    rate: str = setting(configs.Audio, "rate", metavar="FPS", show_default=False),
+    vad: bool = setting(configs.Audio, "vad"),
     labels: Path | None = LABELS,
     workers: int = WORKERS,
     keep_partial: bool = KEEP_PARTIAL,
@@ -38,97 +48,79 @@ def extract_audio(
     Writes OUT/<clip>.audio.parquet, which gives the waveform sample at each decoded frame's time, and
     OUT/<clip>.audio.npy, the waveform: (samples,) int16. Sound that starts late, ends early, is all zeros, or is not
     there at all is a fact in the table (valid = false), not a failure.
+
+    Where OUT holds the faces or tracks of the same video already, the times of its frames are taken from there, and no
+    picture is decoded. Of several sound tracks --track chooses one; all its channels are averaged with equal weights,
+    unless --channel takes one of them, as where each person has a microphone.
+
+    With --rate, files of sound alone are clips too, also those in directories: frame i stands at i / FPS seconds after
+    their first sample, and there are as many frames as begin before the sound ends.
     """
-    from affcli import recipes
+    from affcli.cli.audio_of import Order, work
 
     check_out(out)
-    config = configure(configs.Audio, locals())
-    order = Order(out, config, recipes.recipe("extract-audio", config), keep_partial, force)
+    config = _checked(configure(configs.Audio, locals()), audio)
     run = Run(0)
-    jobs = jobs_of(videos, labels, "main", run)
-    work_through("extract-audio", jobs, functools.partial(_work, order), workers, run)
+    jobs = _with_sound(jobs_of(videos, labels, "main", run, sound=bool(rate)), audio)
+    order = Order(out, config, keep_partial, force, len(jobs) > 1)
+    work_through("extract-audio", jobs, functools.partial(work, order), workers, run)
 
 
-@dataclass(frozen=True)
-class Order:
-    """What is wanted of every video."""
+def _checked(config: configs.Audio, audio: Path | None) -> configs.Audio:
+    """The settings, the rate as a recipe says it.  Raises UsageError where they make no sense."""
+    import dataclasses
 
-    out: Path
-    config: configs.Audio
-    recipe: Recipe
-    keep_partial: bool
-    force: bool
+    from affcli.cli.times import exact_rate
+
+    if config.channel != "mean" and not re.fullmatch(r"[1-9]\d{0,2}", config.channel, re.ASCII):
+        raise UsageError(
+            f"--channel {config.channel}",
+            "is no channel",
+            expected="mean, or 1 for the first channel, 2 for the second and so on",
+            advice="correct it",
+        )
+    if not re.fullmatch(r"\d{1,3}|[A-Za-z][\w-]*", config.track, re.ASCII):
+        raise UsageError(
+            f"--track {config.track}",
+            "is no sound track",
+            expected="0 for the first one, 1 for the second and so on, or a language such as eng",
+            advice="correct it",
+        )
+    if config.audio_offset and audio is None:
+        raise UsageError(
+            "--audio-offset", "without --audio", expected="a directory of sound files", advice="leave it out"
+        )
+    if config.rate and audio is not None:
+        raise UsageError(
+            "--rate",
+            "stands beside --audio",
+            expected="one of them: --rate is for sound without a video, --audio for sound beside one",
+            advice="leave one out",
+        )
+    if config.vad and config.sample_rate != SPEECH_RATE:
+        raise UsageError(
+            f"--sample-rate {config.sample_rate}",
+            "beside --vad",
+            expected=f"{SPEECH_RATE} Hz, which is what the voice detector hears",
+            advice="leave one of them out",
+        )
+    return dataclasses.replace(config, rate=str(exact_rate(config.rate))) if config.rate else config
 
 
-def _work(order: Order, _shared: bool, job: Job, report: Report) -> Tally:
-    """Make what is missing of one video's clips: all of them hear the same sound."""
-    from affcli import recipes, tables
-    from affcli.clips import table_path
-    from affcli.media.video import open_video
-    from affcli.schemas import AUDIO
+def _with_sound(jobs: list[Job], audio: Path | None) -> list[SoundJob]:
+    """The jobs, one for the clips of a video that hear the same sound.  Raises InputError as `SoundFiles` does."""
+    from affcli.cli.audio_of import SoundJob
+    from affcli.media.find import SoundFiles
 
-    inputs = [recipes.source(job.path)]
-    unless = "" if order.keep_partial else "partial"
-    paths = {clip.name: table_path(order.out, clip.name, AUDIO.name) for clip in job.clips}
-    todo = [
-        name
-        for name, path in paths.items()
-        if order.force or not tables.keep(path, AUDIO, order.recipe, inputs, unless)
-    ]
-    if todo:
-        video = open_video(job.path, keep_partial=order.keep_partial)
-        waveform, columns, facts = _extract(order.config, video, report)
-        for name in todo:
-            with tables.Writer(paths[name], AUDIO, recipe=order.recipe, inputs=inputs) as writer:
-                writer.append(waveform)
-                writer.finish({"clip": [name] * len(columns["frame"]), **columns}, facts)
-    return Tally(len(todo), len(paths) - len(todo))
-
-
-def _extract(
-    config: configs.Audio, video: Video, report: Report
-) -> tuple[NDArray[np.int16], dict[str, Any], dict[str, Any]]:
-    """The waveform of a video, the columns of its table but for the clip's name, and its facts."""
-    import numpy as np
-
-    from affcli import clock
-    from affcli.media.audio import read_sound
-
-    times = []
-    for frame in video.frames():
-        times.append(frame.time_us)
-        report(1)
-    time_us = np.array(times, dtype=np.int64)
-    sound = read_sound(video.path, config.sample_rate)
-    # With no track there is no first sample: frame times are counted from the first frame.
-    start_us = sound.start_us if sound else int(time_us[0])
-    sample = clock.sample_index(time_us, start_us, config.sample_rate)
-    valid = np.zeros(len(time_us), np.bool_)
-    if sound is None:
-        kind = "none"
-        log.warning("%s: no sound track", video.path)
-    elif sound.silent:
-        kind = "silent"
-        log.warning("%s: the sound track is silent: every sample is zero", video.path)
-    else:
-        kind = "present"
-        valid = sound.exists(sample)
-    if sound and sound.decode_errors:
-        log.warning("%s: %d audio packets could not be decoded", video.path, sound.decode_errors)
-    rate = video.constant_rate(time_us)
-    return (
-        sound.waveform if sound else np.zeros(0, np.int16),
-        {
-            "frame": np.arange(len(time_us), dtype=np.int32),
-            "time_us": time_us,
-            "valid": valid,
-            "sample": sample,
-        },
-        {
-            "sample_rate": config.sample_rate,
-            "start_us": start_us,
-            "rate": str(rate) if rate else None,
-            "sound": kind,
-            "partial": video.partial,
-        },
-    )
+    if audio is None:
+        return [SoundJob(job.path, job.stem, tuple(clip.name for clip in job.clips)) for job in jobs]
+    files, found = SoundFiles(audio), []
+    for job in jobs:
+        heard: dict[Path, list[str]] = {}
+        for clip in job.clips:
+            try:
+                heard.setdefault(files.of(clip.name, job.stem), []).append(clip.name)
+            except InputError as error:  # that clip's failure, when its turn comes
+                found.append(SoundJob(job.path, job.stem, (clip.name,), missing=error))
+        found += [SoundJob(job.path, job.stem, tuple(clips), file) for file, clips in heard.items()]
+    return found

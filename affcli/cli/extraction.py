@@ -70,16 +70,20 @@ def check_out(out: Path) -> None:
         )
 
 
-def jobs_of(videos: list[Path], labels: Path | None, subject: str, run: Run) -> list[Job]:
-    """The videos and the clips that are wanted of each; labels of videos that are not there are failures of the run."""
-    from affcli.labels.read import label_stems
+def jobs_of(videos: list[Path], labels: Path | None, subject: str, run: Run, *, sound: bool = False) -> list[Job]:
+    """The videos and the clips that are wanted of each; labels of videos that are not there are failures of the run.
+
+    With `sound`, files of sound alone are taken for videos too.
+    """
     from affcli.media.find import match_labels, sources
 
-    found = sources(videos)
+    found = sources(videos, sound=sound)
     if labels is None:
         jobs = [Job(one.path, one.clip, clips_of(one.clip, subject)) for one in found]
         run.clips = len(jobs)
         return jobs
+    from affcli.labels.read import label_stems
+
     stems = label_stems(labels)
     matches = match_labels(found, stems)
     # Who names single files does not ask for the others.

@@ -65,7 +65,7 @@ class Times:
     def __init__(self, videos: Path | None, rate: str | None, *, keep_partial: bool = False) -> None:
         if videos and rate:
             raise UsageError("--rate", "stands beside --videos", expected="one of them", advice="leave one out")
-        self._rate = _exact(rate) if rate else None
+        self._rate = exact_rate(rate) if rate else None
         self._keep_partial = keep_partial
         self._place = videos
         self._sources: list[Source] = []
@@ -161,7 +161,7 @@ class Times:
         return self._decoded[path]
 
 
-def _exact(text: str) -> Fraction:
+def exact_rate(text: str) -> Fraction:
     """A frame rate as typed: 25, 12.5, 30000/1001.
 
     Raises UsageError for what is none, and for the rounded names of NTSC's rates: 29.97 is 0.3 ms off after 5 minutes.

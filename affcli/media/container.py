@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import av
 
+from affcli import clock
 from affcli.errors import InputError
 
 
@@ -36,6 +38,20 @@ def open_container(path: Path) -> Any:
             expected="a container that FFmpeg reads",
             advice="check that it plays, or copy it again",
         ) from error
+
+
+def last_packet_us(path: Path) -> int:
+    """Time at which the last packet of any stream of a media file is over, us; where it breaks off, as far as it goes.
+
+    Nothing is decoded.  Raises InputError as `open_container` does.
+    """
+    end_us = 0
+    with open_container(path) as container, contextlib.suppress(av.error.FFmpegError):
+        for packet in container.demux():
+            if packet.pts is not None:
+                over = packet.pts + (packet.duration or 0)
+                end_us = max(end_us, clock.to_microseconds(over, packet.time_base))
+    return end_us
 
 
 class Decoder:

@@ -15,6 +15,10 @@ VIDEO_ENDINGS = (
     *(".3gp", ".avi", ".flv", ".gif", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4"),
     *(".mpeg", ".mpg", ".mts", ".mxf", ".ogv", ".ts", ".vob", ".webm", ".wmv"),
 )
+SOUND_ENDINGS = (
+    *(".aac", ".ac3", ".aif", ".aiff", ".flac", ".m4a", ".mka", ".mp3"),
+    *(".oga", ".ogg", ".opus", ".wav", ".weba", ".wma"),
+)
 
 
 @dataclass(frozen=True)
@@ -25,13 +29,15 @@ class Source:
     path: Path
 
 
-def sources(paths: Iterable[Path]) -> list[Source]:
+def sources(paths: Iterable[Path], *, sound: bool = False) -> list[Source]:
     """The videos that `paths` name: files as they are, directories searched to their depths, `-` a list on stdin.
 
-    Raises InputError where a directory or the list holds no video, and where two files would become one clip.
+    With `sound`, files of sound alone are found in directories too.  Raises InputError where a directory or the list
+    holds no video, and where two files would become one clip.
     """
+    endings = (*VIDEO_ENDINGS, *SOUND_ENDINGS) if sound else VIDEO_ENDINGS
     named = [one for path in paths for one in (_listed() if str(path) == "-" else [path])]
-    files = [file for path in named for file in (_videos_below(path) if _is_directory(path) else [path])]
+    files = [file for path in named for file in (_files_below(path, endings) if _is_directory(path) else [path])]
     found: dict[str, Source] = {}
     for file in files:
         one = Source(file.stem, file)
@@ -94,6 +100,45 @@ def match_labels(found: Iterable[Source], stems: Iterable[str]) -> Matches:
     return Matches(labelled, lost, [videos[clip] for clip, each in people.items() if not each])
 
 
+class SoundFiles:
+    """The sound files of a directory, which stand in for the sound tracks of videos of the same names.
+
+    Raises InputError where it is no directory or holds no sound file.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        if not _is_directory(directory):
+            found = "is no directory" if directory.exists() else "does not exist"
+            raise InputError(directory, found, expected="a directory of sound files", advice="check --audio")
+        self._named: dict[str, list[Path]] = {}
+        for file in _files_below(directory, SOUND_ENDINGS):
+            self._named.setdefault(file.stem, []).append(file)
+
+    def of(self, clip: str, video: str) -> Path:
+        """The file of a clip, or else of its whole video: each person may have had a microphone of their own.
+
+        Raises InputError where there is none, and where there are several of one name.
+        """
+        names = list(dict.fromkeys([clip, video]))
+        for name in names:
+            if len(files := self._named.get(name, [])) > 1:
+                raise InputError(
+                    files[0],
+                    f"and {files[1]} are both sound of '{name}'",
+                    expected="one",
+                    advice="take one of them out",
+                )
+            if files:
+                return files[0]
+        raise InputError(
+            self._directory / f"{clip}.wav",
+            "does not exist",
+            expected=f"a file named {' or '.join(names)} that ends in one of {' '.join(SOUND_ENDINGS)}",
+            advice="add it, or run without --audio for this video",
+        )
+
+
 def _person(stem: str) -> tuple[str, Person]:
     """A label file's video and person, as its name says."""
     sides: tuple[Person, Person] = ("left", "right")
@@ -124,17 +169,20 @@ def _is_directory(path: Path) -> bool:
         ) from error
 
 
-def _videos_below(directory: Path) -> list[Path]:
-    videos = sorted(
+def _files_below(directory: Path, endings: tuple[str, ...]) -> list[Path]:
+    found = sorted(
         path
         for path in directory.rglob("*")
-        if path.suffix.lower() in VIDEO_ENDINGS and not path.name.startswith(".") and not path.is_dir()
+        if path.suffix.lower() in endings and not path.name.startswith(".") and not path.is_dir()
     )
-    if not videos:
+    if not found:
+        kinds = [
+            name for name, some in (("video", VIDEO_ENDINGS), ("sound", SOUND_ENDINGS)) if set(some) & set(endings)
+        ]
         raise InputError(
             directory,
-            "holds no video",
-            expected=f"files that end in {' '.join(VIDEO_ENDINGS)}",
+            f"holds no {' and no '.join(kinds)}",
+            expected=f"files that end in {' '.join(endings)}",
             advice="check the directory, or name the files themselves",
         )
-    return videos
+    return found

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from affcli import clock
 from affcli.errors import InputError, some
-from affcli.media.container import Decoder, open_container
+from affcli.media.container import Decoder, last_packet_us, open_container
 from affcli.media.planes import Picture, bytes_per_pixel
 
 log = logging.getLogger(__name__)
@@ -75,6 +75,7 @@ class Video:
     stated_frames: int  # as the container states it; 0 where it does not
     tolerance_us: int  # of the duration
     picture_bytes: int  # of a decoded picture, as the container states its size
+    file_end_us: int | None = None  # when the whole file ends, where only that is stated
     keep_partial: bool = False
     decoded: int | None = None
     decode_errors: int = 0
@@ -96,8 +97,8 @@ class Video:
         rates = (clock.constant_rate(time_us, rate, tolerance_us) for rate in (self.rate, self.base_rate))
         return next((rate for rate in rates if rate is not None), None)
 
-    def frames(self) -> Iterator[Frame]:
-        """Every decoded frame.
+    def frames(self, *, only_times: bool = False) -> Iterator[Frame]:
+        """Every decoded frame; with `only_times` sooner, its picture not fit to be seen.
 
         Raises InputError where nothing can be decoded, where a frame's time is not after the one before, and where
         the stream ends well before its stated end (unless `keep_partial`), or elsewhere than in an earlier pass.
@@ -107,6 +108,9 @@ class Video:
         with open_container(self.path) as container:
             stream = container.streams.video[0]
             decoder = Decoder(container, stream)
+            if only_times:
+                # The last step of decoding a picture, on which neither its being there, its time nor its damage hangs.
+                stream.codec_context.options = {"skip_loop_filter": "all"}
             for decoded, ticks in _timed(decoder, container.format.name, stream):
                 time_us = self._time(count, ticks, decoded.time_base or self.time_base, last_us)
                 if count == self.decoded:
@@ -143,6 +147,10 @@ class Video:
             )
         return time_us
 
+    def _longer_sound(self) -> bool:
+        """Whether the file's stated duration is that of something else in it, which goes on to that end."""
+        return self.file_end_us is not None and last_packet_us(self.path) >= self.file_end_us - self.tolerance_us
+
     def _changed(self, amount: str) -> InputError:
         return InputError(
             self.path, f"has {amount} frames than a moment ago", advice="leave the file alone and run again"
@@ -155,7 +163,7 @@ class Video:
         stated_us = self.duration_us or 0
         lost_us = stated_us - end_us
         self.decoded, self.decode_errors = count, decoder.errors
-        self.partial = decoder.broken or lost_us > self.tolerance_us
+        self.partial = decoder.broken or (lost_us > self.tolerance_us and not self._longer_sound())
         of = f" of {stated_us / 1e6:.2f} s" if stated_us else ""
         ends = f"ends at {end_us / 1e6:.2f} s{of}, after {count} frames"
         if self.partial and not self.keep_partial:
@@ -220,12 +228,13 @@ def open_video(path: Path, *, keep_partial: bool = False) -> Video:
         if stream.width * stream.height > _MOST_PIXELS:
             raise _too_large(path, stream.width, stream.height)
         # Everything needed later is copied now: a closed container answers with garbage.
-        duration, tolerance = None, 0
+        duration, tolerance, file_end = None, 0, None
         if stream.duration:
             duration, tolerance = clock.to_microseconds(stream.duration, stream.time_base), _MISSING_OF_STREAM_US
         elif container.duration:
             start_us = clock.to_microseconds(stream.start_time or 0, stream.time_base) - (container.start_time or 0)
             duration, tolerance = container.duration - start_us, _MISSING_OF_FILE_US
+            file_end = (container.start_time or 0) + container.duration
         return Video(
             path,
             Fraction(stream.average_rate) if stream.average_rate else None,
@@ -235,6 +244,7 @@ def open_video(path: Path, *, keep_partial: bool = False) -> Video:
             stream.frames,
             tolerance,
             stream.width * stream.height * bytes_per_pixel(str(stream.codec_context.pix_fmt or "")),
+            file_end,
             keep_partial,
         )
 

@@ -31,10 +31,10 @@ from pathlib import Path
 from typing import Any
 
 import av
+import cv2
 import imageio_ffmpeg
 import librosa
 import numpy as np
-from faces import clip_at
 from numpy.typing import NDArray
 
 from affcli import clock, configs, recipes, tables
@@ -42,6 +42,8 @@ from affcli.features import ENCODERS, Setup
 from affcli.features.views import TimedSound
 from affcli.media.audio import read_sound
 from affcli.media.container import Decoder, open_container
+from affcli.media.video import open_video
+from affcli.media.write import write_video
 from affcli.schemas import TRACKS
 from affcli.synthetic.clip import ClipPlan, synthesise
 
@@ -102,13 +104,18 @@ def picture_packets(short: Path, stream: Any, seconds: float) -> Iterator[Any]:
 
 
 def make_video(source: Path | None, folder: Path, seconds: float) -> Path:
-    short = clip_at(source, folder, 640, 360, SHORT)
-    path = folder / "clip.mp4"
+    short, path = folder / "short.mp4", folder / "clip.mp4"
+    if source:
+        pictures: Any = (frame.image() for frame in open_video(source).frames())
+    else:
+        pictures = iter(synthesise(ClipPlan(seconds=SHORT / FPS, sound=False)).frames())
+    sized = [cv2.resize(picture, (640, 360)) for picture in itertools.islice(pictures, SHORT)]
+    write_video(short, sized, range(len(sized)), Fraction(1, FPS), rate=Fraction(FPS))
     with av.open(str(path), "w") as target, av.open(str(short)) as template:
-        pictures = target.add_stream_from_template(template.streams.video[0])
+        video = target.add_stream_from_template(template.streams.video[0])
         sound = target.add_stream("aac", rate=SOUND_RATE, layout="stereo", bit_rate=128_000)
         target.start_encoding()
-        queues = [picture_packets(short, pictures, seconds), sound_packets(sound, seconds)]
+        queues = [picture_packets(short, video, seconds), sound_packets(sound, seconds)]
         waiting = [next(queue) for queue in queues]
         while waiting:  # in the order of their times
             first = min(range(len(waiting)), key=lambda k: waiting[k].dts * waiting[k].time_base)

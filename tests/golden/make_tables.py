@@ -86,7 +86,7 @@ def tracks() -> None:
 def audio() -> None:
     wave = (1000 * np.sin(np.arange(N * SECOND // 25) / 7)).astype(np.int16)
     facts = {"sample_rate": SECOND, "start_us": 0, "rate": RATE, "sound": "present", "partial": False}
-    content = columns(sample=np.arange(N) * (SECOND // 25))
+    content = columns(sample=np.arange(N) * (SECOND // 25), speech=np.array([0.25, 1.0, np.nan, np.nan], np.float32))
     write(f"{CLIP}.audio", AUDIO, content, facts, AUDIO_RECIPE, wave)
 
 
