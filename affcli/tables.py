@@ -102,14 +102,15 @@ class Writer:
     def finish(self, columns: Mapping[str, ArrayLike], facts: Mapping[str, Any]) -> None:
         """Check the columns, write everything aside, then rename the array and, last, the table."""
         fields = arrow_schema(self.schema)
-        data = pa.table({name: _arrow_column(columns[name], fields.field(name).type) for name in fields.names})
+        made = [_arrow_column(columns[name], fields.field(name).type) for name in fields.names]
+        data = pa.table(made, names=fields.names)
         described = None
         with explained(self.path):
             if self._array is not None:
                 described = self._array.close()
         header = Header(self.schema, self.recipe, self.inputs, dict(facts), described, self.schema.version)
         _check(self.path, self.schema, data, described)
-        stamped = data.cast(fields).replace_schema_metadata(
+        stamped = pa.table(made, schema=fields).replace_schema_metadata(
             {METADATA_KEY: json.dumps(header.to_json(), allow_nan=False, separators=(",", ":"))}
         )
         with explained(self.path):
@@ -167,7 +168,7 @@ def read(path: Path, schema: Schema) -> Table:
             advice="make it again with the step that wrote it",
         )
     try:
-        data = pq.read_table(path)
+        data = pq.ParquetFile(path).read()  # read_table would load pyarrow.dataset, and with it pandas
     except (OSError, pa.ArrowException) as error:
         raise unreadable(path) from error
     data = _completed(data, schema, header.version)
@@ -278,4 +279,4 @@ def _arrow_column(values: ArrayLike, kind: pa.DataType) -> pa.Array:
     array = np.asarray(values)
     if array.dtype == object:
         return pa.array(array.tolist(), type=kind)
-    return pa.array(array, from_pandas=True).cast(kind)
+    return pa.array(array, type=kind, from_pandas=True)

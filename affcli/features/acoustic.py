@@ -13,14 +13,13 @@ from collections.abc import Iterator
 from fractions import Fraction
 
 import numpy as np
-import scipy.fft
 from numpy.typing import NDArray
 
 from affcli import clock
 from affcli.errors import UsageError
 from affcli.features import Setup, settings
 from affcli.features.contours import middles
-from affcli.features.mel import MelBank, decibels, hann
+from affcli.features.mel import MelBank, cosines, decibels, hann
 from affcli.features.views import TimedSound
 
 _MFCC_TOP_DB = 80.0  # librosa's top_db, counted from the loudest value of the segment
@@ -190,7 +189,8 @@ class MfccMel:
         level = decibels(mel)
         np.maximum(level, level.max(axis=(1, 2), keepdims=True) - _MFCC_TOP_DB, out=level)
         # The transform of the mean is the mean of the transforms.
-        mfcc = scipy.fft.dct(level.mean(axis=1), type=2, norm="ortho", axis=-1)[:, : self.config.n_mfcc]
+        # Not as a product of matrices, whose sums depend on how many rows there are.
+        mfcc = np.einsum("km,mc->kc", level.mean(axis=1), cosines(self.config.n_mels, self.config.n_mfcc))
         return np.concatenate([mfcc, mel.mean(axis=1)], axis=-1)
 
 
