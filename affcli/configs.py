@@ -19,14 +19,16 @@ def setting(
     source: str = "",
     choices: tuple[str, ...] = (),
     least: float | None = None,
+    most: float | None = None,
 ) -> Any:
     """A dataclass field with its meaning and unit, where the default comes from, and what it may be.
 
-    `choices` are the words that a text may be, `least` is the smallest number; an encoder's settings are held to both.
+    `choices` are the words that a text may be, `least` and `most` the smallest and the largest number; an encoder's
+    settings are held to them.
     """
     return dataclasses.field(
         default=default,
-        metadata={"doc": doc, "unit": unit, "source": source, "choices": choices, "least": least},
+        metadata={"doc": doc, "unit": unit, "source": source, "choices": choices, "least": least, "most": most},
     )
 
 

@@ -93,6 +93,15 @@ def test_rows_stand_at_their_exact_times_for_ten_minutes(rate: str) -> None:
     assert np.abs(logmel_centres(varying, 3, 5) - ideal).max() <= 0.6
 
 
+def test_rows_stand_at_their_times_for_hours_at_a_rate_of_many_digits() -> None:
+    rate = Fraction("24.123456789")
+    times = clock.frame_times(int(5400 * rate), rate)
+    sound = TimedSound(np.zeros(1, np.int16), 16_000, 0, times, rate, np.ones(len(times), bool))
+    centres = logmel_centres(sound, 3, 5)
+    assert centres.dtype == np.int64
+    assert np.abs(centres[:, 0] - times * 0.016).max() <= 0.51
+
+
 def test_neighbouring_frames_share_their_rows() -> None:
     centres = logmel_centres(timed(noise(10), Fraction(30000, 1001)), 3, 5)
     assert (centres[:-1, 3:] == centres[1:, :2]).all()

@@ -163,8 +163,19 @@ def test_sound_that_overlaps_itself_is_cut(tmp_path: Path) -> None:
         for start, level in ((0, 1000), (12_000, 2000)):
             container.mux(coded(stream, np.full(16_000, level / 32767), "mono", start, 16_000, flush=False))
     sound, waveform = read(path)
-    assert (len(waveform), sound.holes) == (28_000, ())
+    assert (len(waveform), sound.holes, sound.cut) == (28_000, (), 4000)
     assert (waveform[:16_000] == 1000).all() and (waveform[16_000:] == 2000).all()
+
+
+def test_sound_whose_times_begin_anew_is_left_out_and_counted(tmp_path: Path) -> None:
+    """Two recordings in one file, as radio stations send them."""
+    path = write(tmp_path / "a.ogg", "vorbis", 48_000, clicks(48_000), layout="stereo")
+    once, waveform = read(path)
+    path.write_bytes(2 * path.read_bytes())
+    sound, both = read(path)
+    assert once.cut == 0
+    assert sound.samples + sound.cut == pytest.approx(2 * once.samples, abs=RATE // 20)
+    assert np.array_equal(both[: RATE // 2], waveform[: RATE // 2])
 
 
 def test_a_sample_rate_that_changes_is_refused(tmp_path: Path) -> None:

@@ -220,6 +220,16 @@ def two_inputs() -> onnx.ModelProto:
     return made
 
 
+def no_more_steps_than(most: int) -> onnx.ModelProto:
+    made = model()
+    for name, value in (("from", 0), ("to", most), ("axis", 2)):
+        made.graph.initializer.append(numpy_helper.from_array(np.array([value]), name))
+    made.graph.node.append(helper.make_node("Slice", ["maps", "from", "to", "axis"], ["some"]))
+    del made.graph.output[:]
+    made.graph.output.append(helper.make_tensor_value_info("some", TensorProto.FLOAT, None))
+    return made
+
+
 def external() -> onnx.ModelProto:
     made = model()
     tensor = made.graph.initializer[0]
@@ -263,6 +273,7 @@ def four_axes() -> onnx.ModelProto:
 @pytest.mark.parametrize(
     ("make", "message"),
     [
+        (lambda: no_more_steps_than(50), r"gives 50 steps for \d+ s of sound, and no more than for less"),
         (two_inputs, r"takes 2 inputs \(sound .*length tensor\(int64\).*expected one waveform"),
         (external, r"keeps its weights in other files \(tiny\.bin\), expected everything in one file"),
         (both_axes_grow, r"gives \(1, 49, 49\) for a second and \(1, 99, 99\) for two, expected .*d the same"),
@@ -314,3 +325,12 @@ def test_old_files_that_list_weights_as_inputs_are_read(write: Callable[..., Pat
     for tensor in made.graph.initializer:
         made.graph.input.append(helper.make_tensor_value_info(tensor.name, tensor.data_type, tensor.dims))
     assert opened(write(made)).config.width == WIDTH
+
+
+def test_an_option_is_stronger_than_the_file_where_it_is_the_usual_too(write: Callable[..., Path]) -> None:
+    path = write(model(), {"shift": 0.5, "context": 0, "chunk": 5, "longest": 1})
+    assert plain(opened(path).config).items() >= {"shift": 0.5, "context": 0.0, "chunk": 5.0, "longest": 1.0}.items()
+    said = {"shift": 0.0, "context": 2.0, "chunk": 20.0, "longest": 2.0}
+    assert plain(opened(path, **said).config).items() >= said.items()
+    path.with_name(path.name + ".json").unlink()
+    assert plain(opened(path).config).items() >= said.items()

@@ -235,6 +235,15 @@ def test_damaged_samples_are_counted(affcli: Command, tmp_path: Path) -> None:
     assert "c.mkv: " in said and " are at full scale: clipped" in said
 
 
+def test_sound_that_is_left_out_is_said(affcli: Command, tmp_path: Path) -> None:
+    path = write(tmp_path / "a.ogg", "vorbis", 48_000, clicks(48_000), layout="stereo")
+    path.write_bytes(2 * path.read_bytes())
+    done = affcli("extract-audio", path, tmp_path / "out", "--rate", "25")
+    assert done.returncode == 0
+    assert done.stderr.startswith(f"affcli: {path}: 2.0")
+    assert done.stderr.splitlines()[0].endswith(" s of the sound are left out: there was sound at their times already")
+
+
 @pytest.fixture(scope="module")
 def spoken(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A clip with a face and a voice."""

@@ -117,3 +117,78 @@ def test_a_broken_package_is_status_5_and_the_others_are_listed(tmp_path: Path, 
     assert "encoder 'mean-colour' of affcli-mean-colour 0.1.0" in listed.stderr
     assert said in listed.stderr
     assert run(env, "embed", tmp_path, tmp_path, "--encoder", "mean-colour").returncode == 5
+
+
+ENTRY = """from dataclasses import dataclass
+import numpy as np
+from affcli.features import EncoderEntry, Setup
+
+
+@dataclass(frozen=True)
+class Config:
+    SETTING
+
+
+class Ones:
+    def __init__(self, config, setup):
+        self.config, self.weights = config, {}
+
+    def __call__(self, crops):
+        return np.ones((len(crops), 2), np.float32)
+
+
+ENTRY = EncoderEntry("MODULE:Ones", "ones", "here", "MIT", width=2, config=Config, OTHER)
+"""
+
+
+def write_package(
+    folder: Path, setting: str = "a: int = 1", module: str = "own", other: str = "extra=''"
+) -> dict[str, str]:
+    code = ENTRY.replace("SETTING", setting).replace("MODULE", module).replace("OTHER", other)
+    (folder / "own.py").write_text(code, encoding="utf-8")
+    return install(folder, "own:ENTRY")
+
+
+def test_a_package_that_an_encoder_needs_is_known_by_its_module(
+    tmp_path: Path, write_faces: Callable[..., Path], real_crops: NDArray[np.uint8]
+) -> None:
+    env = write_package(tmp_path, other="packages=('skimage',)")
+    write_faces(tmp_path, "c1", real_crops, np.ones(12, bool))
+    done = run(env, "embed", tmp_path, tmp_path, "--encoder", "mean-colour")
+    assert done.returncode == 0, done.stderr
+    recipe = tables.read(tmp_path / "c1.mean-colour.parquet", FEATURES).header.recipe
+    assert recipe["config"]["packages"]["skimage"].startswith("scikit-image ")
+
+
+@pytest.mark.parametrize("package", ["no_such_module", "no_such.module"])
+def test_a_package_that_is_missing_is_said_with_what_installs_it(tmp_path: Path, package: str) -> None:
+    env = write_package(tmp_path, other=f"packages=({package!r},)")
+    assert f"pip install {package}" in run(env, "encoders").stdout
+    done = run(env, "embed", tmp_path, tmp_path, "--encoder", "mean-colour")
+    assert done.returncode == 5
+    assert f"the package {package}: is not installed" in done.stderr
+    assert f"run: pip install {package}\n" in done.stderr
+
+
+def test_an_encoder_whose_code_is_not_there_is_status_5(tmp_path: Path) -> None:
+    done = run(write_package(tmp_path, module="gone"), "embed", tmp_path, tmp_path, "--encoder", "mean-colour")
+    assert done.returncode == 5
+    assert "encoder 'mean-colour' of affcli-mean-colour 0.1.0: cannot be loaded (ModuleNotFoundError" in done.stderr
+
+
+@pytest.mark.parametrize("setting", ["a: int", "a: dict = None", "a: int | str = 1"])
+def test_a_setting_that_is_no_option_is_status_5_and_the_others_are_listed(tmp_path: Path, setting: str) -> None:
+    env = write_package(tmp_path, setting=setting)
+    listed = run(env, "encoders", "--json")
+    assert listed.returncode == 5
+    assert '"hog"' in listed.stdout
+    assert "setting 'a' of own.Config: cannot be an option" in listed.stderr
+    done = run(env, "embed", tmp_path, tmp_path, "--encoder", "mean-colour", "--set", "a=1")
+    assert done.returncode == 5
+
+
+def test_weights_that_nobody_knows_do_not_hide_the_other_encoders(tmp_path: Path) -> None:
+    listed = run(write_package(tmp_path, other="weights='mine'"), "encoders")
+    assert listed.returncode == 5
+    assert "hog" in listed.stdout
+    assert "mine: is no set of weights" in listed.stderr

@@ -119,3 +119,33 @@ def test_what_stands_after_the_colon_is_wanted_or_refused() -> None:
     assert find("hog").set_name == "hog"
     with pytest.raises(UsageError, match="says more than a name"):
         find("hog:x")
+
+
+def test_features_are_called_after_the_network_and_of_a_file_after_its_stem() -> None:
+    names = {
+        "onnx:nets/emo.v2.onnx": "onnx-emo.v2",
+        "timm:resnet18.a1_in1k": "timm-resnet18.a1_in1k",
+        "timm:resnet18@mine/best.safetensors": "timm-resnet18",
+        "hf:nets/wav2vec2.0-base/": "hf-wav2vec2.0-base",
+        "expnet:nets/expnet.onnx": "expnet",
+    }
+    assert {spec: find(spec).set_name for spec in names} == names
+
+
+@pytest.mark.parametrize("shape", [(8, 2), (1, 2), (4,), (4, 2, 1)])
+def test_a_crop_encoder_that_does_not_give_one_vector_for_each_crop_is_refused(shape: tuple[int, ...]) -> None:
+    with pytest.raises(SchemaError, match=r"the encoder: gave \(.*\) for 4 crops, expected \(4, width\)"):
+        list(encode_crops(lambda _crops: np.ones(shape, np.float32), view(4), 4))
+
+
+def test_vectors_of_another_width_than_before_are_refused() -> None:
+    with pytest.raises(SchemaError, match=r"gave \(2, 2\) for 2 crops, expected \(2, 4\)"):
+        list(encode_crops(lambda crops: np.ones((len(crops), len(crops)), np.float32), view(6), 4))
+    with pytest.raises(SchemaError, match=r"gave \(6, 3\), expected \(rows, 2\)"):
+        list(encode_clip(lambda _film: [np.ones((4, 2), np.float32), np.ones((6, 3), np.float32)], view(10)))
+
+
+@pytest.mark.parametrize(("count", "said"), [(19, "gave 19 vectors,"), (21, "gave 21 vectors or more,")])
+def test_how_many_vectors_there_were_is_said(count: int, said: str) -> None:
+    with pytest.raises(SchemaError, match=said):
+        list(encode_clip(lambda _film: [np.ones((count, 2), np.float32)], view(20)))

@@ -821,6 +821,38 @@ def test_weights_that_are_not_in_the_cache_are_never_made_up(tmp_path: Path, mon
         backbone("torchvision", "resnet18")
 
 
+@pytest.mark.usefixtures("vision")
+def test_a_hub_that_cannot_be_reached_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    import huggingface_hub
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    def unreachable(*_: object, **__: object) -> str:
+        raise LocalEntryNotFoundError("An error happened while trying to locate the file on the Hub")
+
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", unreachable)
+    with pytest.raises(
+        AssetError, match=r"its weights could not be fetched \(An error happened while trying to locate"
+    ):
+        backbone("timm", "resnet10t", online=True)
+
+
+def test_torchvision_needs_no_timm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, vision: Any) -> None:
+    monkeypatch.setitem(sys.modules, "timm", None)
+    torch.save(vision.models.resnet18().state_dict(), tmp_path / "mine.pth")
+    assert backbone("torchvision", f"resnet18@{tmp_path}/mine.pth", size=32)(pictures(1)).shape == (1, 512)
+    assert "timm" not in ENCODERS["torchvision"].packages
+
+
+def test_a_picture_that_does_not_fit_into_the_memory_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise MemoryError
+
+    path = saved(tmp_path, model(("batch", 3, "h", "w")))
+    monkeypatch.setattr("affcli.features.networks._Network._vectors", full)
+    with pytest.raises(AssetError, match=r"takes more than the memory for a picture of 16x16, .* smaller --size"):
+        opened(path, size=16)
+
+
 def test_published_weights_are_taken_from_the_cache_of_torch(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, vision: Any
 ) -> None:

@@ -116,6 +116,15 @@ def test_descriptors_are_means_over_the_frames_own_period(sound: TimedSound) -> 
     assert some > 5
 
 
+def test_at_both_ends_the_nearest_row_counts(sound: TimedSound) -> None:
+    """Of 10 ms of sound at either end there is no row of descriptors: they stand in the middle of 20 and of 60 ms."""
+    out = heard(timed(sound.waveform[:16_000], fps=100), level="lld")
+    assert out.shape == (100, 25)
+    assert np.array_equal(out[0], out[1])
+    assert np.array_equal(out[-1], out[-2])
+    assert out[:, 0].min() > 0
+
+
 def test_descriptors_may_be_means_over_longer(sound: TimedSound) -> None:
     loudness = heard(sound, level="lld")[:, 0]
     over = heard(sound, level="lld", average=0.2)[:, 0]

@@ -148,6 +148,20 @@ def test_hardly_any_sound_is_enough(samples: int) -> None:
     assert bool(out.any()) == (samples >= 256)
 
 
+@pytest.mark.parametrize("fps", [1, 15, 60])
+@pytest.mark.parametrize("rest", [0, 1, 127, 129, 255])
+def test_a_frame_with_the_last_part_of_a_hop_is_as_loud_as_the_hop_before(fps: int, rest: int) -> None:
+    """A level of 0 dB would be the loudest there is."""
+    samples = 80 * 256 + rest
+    wave = np.rint(np.random.default_rng(3).standard_normal(samples) * 300).astype(np.int16)
+    times = np.append(np.arange(0, samples * 1000 // 16 - 1_000_000 // fps, 1_000_000 // fps), samples * 62.5 - 60)
+    sound = TimedSound(wave, 16_000, 0, times.astype(np.int64), None, np.ones(len(times), bool))
+    out = np.concatenate(list(Prosody(settings.Prosody(context=0.1), Setup())(sound)))
+    found = dict(zip(COLUMNS, out.T, strict=True))
+    for name in ("level", "level_mean"):
+        assert np.abs(found[name] + 40.8).max() < 3, name
+
+
 def test_another_sample_rate_is_refused() -> None:
     sound = TimedSound(np.zeros(9, np.int16), 44_100, 0, np.zeros(1, np.int64), None, np.ones(1, bool))
     with pytest.raises(SchemaError, match=r"has 44100 samples per second, expected 16000"):

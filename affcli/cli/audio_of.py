@@ -186,6 +186,12 @@ def _say(path: Path, sound: Sound | None, kind: str, times: FrameClock, start_us
     if sound.holes:
         missing = sum(after - first for first, after in sound.holes) / sound.sample_rate
         log.warning("%s: %.2f s of the sound are missing, in %d places", path, missing, len(sound.holes))
+    if sound.cut:
+        log.warning(
+            "%s: %.2f s of the sound are left out: there was sound at their times already",
+            path,
+            sound.cut / sound.sample_rate,
+        )
     if not sound.samples:
         return
     late_us = start_us - int(times.time_us[0])

@@ -15,9 +15,10 @@ from affcli.cli.extraction import Tally, work_through
 from affcli.cli.options import DEVICE, FORCE, OUT
 from affcli.cli.runs import Run
 from affcli.cli.workers import Report, machine
-from affcli.errors import UsageError
+from affcli.errors import AssetError, UsageError
 from affcli.features import ENCODERS, Setup
 from affcli.features.choice import Choice, find
+from affcli.features.packages import absent, remedy, version
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -136,13 +137,32 @@ def _device(name: str, choice: Choice) -> str:
 
 @functools.cache
 def _opened(choice: Choice, config: Any, setup: Setup) -> Any:
-    """The encoder; one in each process."""
-    return choice.entry.resolve()(config, setup)
+    """The encoder; one in each process.
+
+    Raises AssetError where a package that it needs is missing, or another package's encoder is not where it should be.
+    """
+    if missing := absent(choice.entry):
+        raise AssetError(
+            f"the package {missing[0]}",
+            "is not installed",
+            expected=f"what {choice.name} is computed with",
+            advice=f"run: {remedy(choice.entry, missing)}",
+        )
+    try:
+        made = choice.entry.resolve()
+    except (ImportError, AttributeError, ValueError) as error:
+        if not (package := ENCODERS.origin(choice.name)):
+            raise
+        raise AssetError(
+            f"encoder '{choice.name}' of {package}",
+            f"cannot be loaded ({type(error).__name__}: {error})",
+            expected=f"{choice.entry.load} to be there",
+            advice="reinstall that package, or tell whoever wrote it",
+        ) from error
+    return made(config, setup)
 
 
 def _recipe(order: Order, encoder: Any, parent: Recipe) -> Recipe:
-    from importlib import metadata
-
     from affcli import recipes
 
     # A file beside the weights may have settings too: those that were used are the encoder's own.
@@ -152,7 +172,7 @@ def _recipe(order: Order, encoder: Any, parent: Recipe) -> Recipe:
     if package := ENCODERS.origin(order.choice.name):
         made["package"] = package
     if order.choice.entry.packages:  # what they compute changes with their version
-        made["packages"] = {name: metadata.version(name) for name in order.choice.entry.packages}
+        made["packages"] = {name: version(name) for name in order.choice.entry.packages}
     return recipes.recipe("embed", made, weights=encoder.weights, parents=[parent])
 
 

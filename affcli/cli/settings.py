@@ -11,7 +11,7 @@ from typing import Any
 
 import typer
 
-from affcli.errors import UsageError
+from affcli.errors import AssetError, UsageError
 from affcli.features import ENCODERS
 
 _PANEL = "Settings of encoders"
@@ -80,12 +80,28 @@ def parse(encoder: str, given: Mapping[str, Any], pairs: Iterable[str] = ()) -> 
 
 
 def fields(config: type) -> tuple[dataclasses.Field[Any], ...]:
-    """The fields of a class of settings; none where it has none."""
-    return dataclasses.fields(config) if dataclasses.is_dataclass(config) else ()
+    """The fields of a class of settings; none where it has none.
+
+    Raises AssetError where another package's has one that cannot be said as an option.
+    """
+    found = dataclasses.fields(config) if dataclasses.is_dataclass(config) else ()
+    for field in found:
+        kind = _kind(config, field.name)
+        inner = typing.get_args(kind)[:1] if typing.get_origin(kind) is tuple else (kind,)
+        if field.default is dataclasses.MISSING or inner[0] not in (bool, *_WORDS):
+            raise AssetError(
+                f"setting '{field.name}' of {config.__module__}.{config.__qualname__}",
+                "cannot be an option",
+                expected="bool, int, float, str or a tuple of them, with a default",
+                advice="tell whoever wrote that package",
+            )
+    return found
 
 
 def shown(value: object) -> str:
     """A value of a setting as one types it."""
+    if value is None:
+        return ""
     if isinstance(value, bool):
         return "on" if value else "off"
     return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
@@ -98,7 +114,10 @@ def _meaning(field: dataclasses.Field[Any]) -> str:
 
 
 def _kind(config: type, name: str) -> Any:
-    return typing.get_type_hints(config)[name]
+    """The type of a field; of `float | None`, where None is that nothing is said, float."""
+    kind = typing.get_type_hints(config)[name]
+    said = [one for one in typing.get_args(kind) if one is not type(None)]
+    return said[0] if type(None) in typing.get_args(kind) and len(said) == 1 else kind
 
 
 def _value(config: type, field: dataclasses.Field[Any], text: str) -> Any:
@@ -128,6 +147,9 @@ def _scalar(kind: type, field: dataclasses.Field[Any], text: str) -> Any:
     least = field.metadata.get("least")
     if least is not None and value < least:
         raise _wrong(field, text, f"{_WORDS[kind]} of at least {least}")
+    most = field.metadata.get("most")
+    if most is not None and value > most:
+        raise _wrong(field, text, f"{_WORDS[kind]} of at most {most}")
     return value
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import onnxruntime
 
 from affcli.errors import AssetError, UsageError
@@ -48,6 +50,21 @@ def open_session(graph: bytes, device: str = "cpu", threads: int = 1) -> onnxrun
     return session
 
 
+def run(session: onnxruntime.InferenceSession, outputs: list[str], given: dict[str, Any]) -> list[Any]:
+    """What a network answers.
+
+    Raises MemoryError where the memory of its device is full, so that it can be given less at a time; what ONNX Runtime
+    says of all else is passed on.
+    """
+    try:
+        found: list[Any] = session.run(outputs, given)
+    except Exception as error:  # ONNX Runtime's exceptions have no base of their own
+        if "allocate" in str(error).lower() or "out of memory" in str(error).lower():
+            raise MemoryError(reason(error)) from error
+        raise
+    return found
+
+
 def _cannot(device: str) -> AssetError:
     return AssetError(
         "the installed onnxruntime",
@@ -59,4 +76,5 @@ def _cannot(device: str) -> AssetError:
 
 def reason(error: Exception) -> str:
     """What ONNX Runtime says, without its prefixes: its exceptions have no base of their own."""
-    return str(error).rpartition(" : ")[2].strip().splitlines()[0].rstrip(".") if str(error) else type(error).__name__
+    lines = str(error).rpartition(" : ")[2].strip().splitlines() or [type(error).__name__]
+    return lines[0].rstrip(".")

@@ -120,7 +120,7 @@ ENCODERS = Registry(
         "torchvision": _backbone(
             "affcli.features.backbones:Torchvision",
             source="TorchVision maintainers and contributors 2016",
-            packages=("torchvision", "timm"),
+            packages=("torchvision",),
         ),
         "mfcc-mel": EncoderEntry(
             load="affcli.features.acoustic:MfccMel",

@@ -114,10 +114,12 @@ def logmel_centres(sound: TimedSound, per_frame: int, stack: int) -> NDArray[np.
     steps = np.arange(stack)
     if sound.rate is not None:
         number = per_frame * np.arange(len(sound.time_us))[:, None] + steps
-        numerator, denominator = sound.rate.numerator * per_frame, sound.rate.denominator
-        exact = (2 * number * sound.sample_rate * denominator + numerator) // (2 * numerator)
+        numerator, step = sound.rate.numerator * per_frame, 2 * sound.sample_rate * sound.rate.denominator
+        fits = (int(number.max(initial=0)) + 1) * step + numerator < 2**63
+        exact = (number.astype(np.int64 if fits else object, copy=False) * step + numerator) // (2 * numerator)
         offset_us = sound.start_us - int(sound.time_us[0])
-        return np.asarray(exact - round(Fraction(offset_us * sound.sample_rate, clock.MICROSECONDS)))
+        offset = round(Fraction(offset_us * sound.sample_rate, clock.MICROSECONDS))
+        return np.asarray(exact - offset, dtype=np.int64)
     elapsed = (sound.time_us - sound.start_us)[:, None] * per_frame + steps * clock.periods(sound.time_us)[:, None]
     whole = clock.MICROSECONDS * per_frame
     return np.asarray((2 * elapsed * sound.sample_rate + whole) // (2 * whole))

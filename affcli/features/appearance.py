@@ -7,8 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from affcli import weights
-from affcli.errors import SchemaError
+from affcli.errors import SchemaError, UsageError
 from affcli.faces.centerface import network
+from affcli.faces.runtime import reason, run
 from affcli.features import Setup, settings
 
 _WHITE = 255  # largest difference of two bytes
@@ -72,7 +73,7 @@ class CenterfaceTrunk:
     def __call__(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Crops (k, s, s, 3) uint8 RGB, s a multiple of 16, to (k, 64 grid^2) float32.
 
-        Raises SchemaError for crops of another size.
+        Raises SchemaError for crops of another size, and UsageError where they make no maps at the node.
         """
         size = crops.shape[1]
         if size % self._STRIDE:
@@ -83,9 +84,24 @@ class CenterfaceTrunk:
                 advice="make them again with a template of another size",
             )
         batch = crops.transpose(0, 3, 1, 2).astype(np.float32)
-        (maps,) = self._session.run([self.config.node], {"input.1": batch})
+        try:
+            (maps,) = run(self._session, [self.config.node], {"input.1": batch})
+        except MemoryError:
+            raise
+        except Exception as error:  # ONNX Runtime's exceptions have no base of their own
+            raise self._no_maps(size, f"fails on crops of {size} px ({reason(error)})") from error
+        if maps.ndim != 4:
+            raise self._no_maps(size, f"gives {maps.shape} for crops of {size} px")
         pool = _pooling(maps.shape[-1], self.config.grid)
         return np.asarray((pool @ maps @ pool.T).reshape(len(crops), -1), dtype=np.float32)
+
+    def _no_maps(self, size: int, found: str) -> UsageError:
+        return UsageError(
+            f"--node {self.config.node}",
+            found,
+            expected="maps of (channels, height, width), as 448 gives",
+            advice=f"choose an earlier node{'' if size % 32 == 0 else ', or make crops of a multiple of 32 px'}",
+        )
 
 
 def _pooling(cells: int, grid: int) -> NDArray[np.float32]:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from affcli import weights
 from affcli.errors import AssetError, SchemaError, some
-from affcli.faces.runtime import open_session, reason
+from affcli.faces.runtime import open_session, reason, run
 from affcli.features import Setup, settings
 from affcli.features.graphs import read_model
 from affcli.features.sidecars import SUFFIX, Said, said_of
@@ -24,7 +24,9 @@ from affcli.features.views import TimedSound
 from affcli.weights import Loaded
 
 _SAMPLE_RATE = 16_000  # Hz, where nobody says
+_LONGEST_TRIAL = 16  # seconds; one step more takes 2 s at most, since there are more in 2 s than in 1
 _TAKES = "one waveform, (1, samples) float32, of any length"
+_USUAL = {"chunk": 20.0, "context": 2.0, "longest": 2.0, "shift": 0.0}  # seconds, where nobody says
 _GIVES = "steps, (1, t, d) or (1, d, t), or one vector, (1, d)"
 _FLOATS = ("tensor(float)", "tensor(float16)", "tensor(double)")
 
@@ -46,11 +48,11 @@ class AudioNetwork:
         rate = said.get("sample_rate", _SAMPLE_RATE)
         self._network = _Network(file, said, setup, rate)
         pace = self._network.pace
-        given = {name: said.get(name, getattr(config, name)) for name in ("chunk", "context", "longest", "shift")}
-        self._pace = dataclasses.replace(pace, shift=given["shift"] * rate)
+        self._seconds: dict[str, float] = {name: said.get(name, usual) for name, usual in _USUAL.items()}
+        self._pace = dataclasses.replace(pace, shift=self._seconds["shift"] * rate)
         self.config = dataclasses.replace(
             config,
-            **given,
+            **self._seconds,
             sample_rate=rate,
             normalise=said.get("normalise", "none"),
             output=self._network.output,
@@ -68,10 +70,10 @@ class AudioNetwork:
             levelled(self._network, sound, self.config.normalise),
             self._pace,
             self.config.width,
-            chunk=self.config.chunk,
+            chunk=self._seconds["chunk"],
             # A network that is given one field at a time hears nothing of what is around it.
-            context=0 if self._network.one_vector else self.config.context,
-            longest=self.config.longest,
+            context=0 if self._network.one_vector else self._seconds["context"],
+            longest=self._seconds["longest"],
         )
 
 
@@ -81,6 +83,7 @@ class _Network:
     def __init__(self, file: Loaded, said: Said, setup: Setup, rate: int) -> None:
         self._file = file
         self._said = said
+        self._rate = rate
         content = read_model(file).SerializeToString()
         try:
             self._session = open_session(content, setup.device, setup.threads)
@@ -128,10 +131,10 @@ class _Network:
     def _answer(self, stretch: NDArray[np.float32]) -> NDArray[np.float32]:
         waveform = np.ascontiguousarray(stretch, np.float32).reshape((1,) * (self._axes - 1) + (-1,))
         try:
-            (answer,) = self._session.run([self.output], {self._input: waveform})
+            (answer,) = run(self._session, [self.output], {self._input: waveform})
+        except MemoryError:
+            raise
         except Exception as error:  # as above
-            if "allocate" in str(error).lower() or "out of memory" in str(error).lower():
-                raise MemoryError(reason(error)) from error
             raise self._refusal(f"fails on {len(stretch)} samples ({reason(error)})", _TAKES) from error
         if not isinstance(answer, np.ndarray) or answer.ndim not in (2, 3) or (answer.ndim == 3 and len(answer) != 1):
             shape = answer.shape if isinstance(answer, np.ndarray) else type(answer).__name__
@@ -229,6 +232,10 @@ class _Network:
 
         low, high = samples, samples + stride
         while not enough(high):
+            if high > _LONGEST_TRIAL * self._rate:
+                raise self._refusal(
+                    f"gives {steps - 1} steps for {high / self._rate:.0f} s of sound, and no more than for less", _TAKES
+                )
             low, high = high, high + stride
             stride *= 2
         while high - low > 1:

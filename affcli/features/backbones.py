@@ -20,7 +20,7 @@ from torch import nn
 from affcli.errors import AssetError, UsageError
 from affcli.features import Setup, settings
 from affcli.features.pictures import Preparation, unit_length
-from affcli.features.states import State, first_line, published_at, published_by_timm, read_state
+from affcli.features.states import State, exact_sums, first_line, published_at, published_by_timm, read_state
 
 log = logging.getLogger(__name__)
 
@@ -123,10 +123,7 @@ class _Network:
         self, model: nn.Module, called: str, prepare: Preparation, config: settings.Backbone, setup: Setup
     ) -> None:
         torch.set_num_threads(setup.threads)
-        if setup.device == "cuda":
-            # Sums as exact as those of a CPU, in the same order every time.
-            torch.backends.cudnn.deterministic = True
-            torch.backends.cudnn.allow_tf32 = False
+        exact_sums(setup.device)
         self._device = torch.device(setup.device)
         self._half = setup.half
         # Colours innermost: a tenth less time for convolutions on a CPU, and how the pictures come anyway.
@@ -140,9 +137,14 @@ class _Network:
         side = self._prepare.size
         try:
             answer = self._run(np.zeros((1, side, side, 3), np.uint8))
-        except torch.OutOfMemoryError:
-            raise
-        except (RuntimeError, ValueError, AssertionError) as error:
+        except torch.OutOfMemoryError as error:
+            raise UsageError(
+                f"--device {setup.device}",
+                f"has no memory left for {called}",
+                expected="room for one picture",
+                advice="free it, or compute with --half or --device cpu",
+            ) from error
+        except (MemoryError, RuntimeError, ValueError, AssertionError) as error:
             raise UsageError(
                 f"--size {side}",
                 f"is not what {called} takes ({first_line(error)})",

@@ -24,11 +24,14 @@ class Choice:
 
     @property
     def set_name(self) -> str:
-        """What its features are called where the user does not say: `onnx:nets/emo.onnx` makes `onnx-emo`."""
+        """What its features are called where the user does not say: `onnx:nets/emo.onnx` makes `onnx-emo`.
+
+        Of a network or a directory, what follows a dot is part of its name: `timm:resnet18.a1_in1k`.
+        """
         if not self.argument or self.entry.width is not None:
             return self.name
         last = _last(self.argument.partition("@")[0])
-        stem = last.rpartition(".")[0] or last
+        stem = (last.rpartition(".")[0] if self.entry.argument.startswith("FILE") else "") or last
         return f"{self.name}-" + "".join(one if one.isalnum() or one in "._-" else "-" for one in stem)
 
 

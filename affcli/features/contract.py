@@ -46,6 +46,6 @@ class EncoderEntry(Entry):
     argument: str = ""  # what must be named with it, as NAME:ARGUMENT, for people: "FILE.onnx"; "" for nothing
     half: bool = False  # whether half precision is safe
     packages: tuple[str, ...] = ()  # modules that it imports and affcli itself does not bring
-    extra: str = ""  # the extra of affcli that brings them
+    extra: str = ""  # the extra of affcli that brings them; "" where pip knows them by the names of the modules
     engine: Literal["numpy", "onnx", "torch"] = "numpy"  # what computes; numpy, on the CPU alone
     notes: str = ""  # what else one must know: where a network comes from, how it is converted

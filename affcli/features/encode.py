@@ -33,15 +33,19 @@ def encode_crops(encoder: CropEncoder, view: TimedCrops, batch: int, threads: in
     """Vectors of a clip's crops, some rows at a time: (k, d) float32, zeros where the face is absent.
 
     Only valid crops are read and reach the encoder, `batch` at a time and in `threads` threads, so that `crops` may be
-    a file of any length; what comes out does not depend on either.  A batch that does not fit into the memory of the
-    device is halved, and stays so.  Raises SchemaError where a vector holds what is no finite number.
+    a file of any length.  What comes out does not depend on either, but for the last digit of sums that torch takes in
+    another order for another batch.  A batch that does not fit into the memory of the device is halved, and stays so.
+    Raises SchemaError where a vector holds what is no finite number, or where there is not one for each crop.
     """
     present = np.flatnonzero(view.valid)
     if not len(present):
         yield from _blank(len(view.valid), _width(encoder, view))
         return
     written = 0
+    width = 0
     for rows, vectors in _in_order(_Halving(encoder), view, present, batch, threads):
+        if vectors.ndim != 2 or len(vectors) != len(rows) or vectors.shape[1] != (width or vectors.shape[1]):
+            raise _miscounts(f"gave {vectors.shape} for {len(rows)} crops", f"({len(rows)}, {width or 'width'})")
         _check_finite(vectors, rows)
         width = vectors.shape[1]
         # The frames without a face before each stretch of frames with one, then that stretch.
@@ -55,11 +59,14 @@ def encode_crops(encoder: CropEncoder, view: TimedCrops, batch: int, threads: in
 def encode_clip(encoder: ClipEncoder, view: TimedCrops | TimedLandmarks | TimedSound) -> Iterator[NDArray[np.float32]]:
     """Vectors of a whole clip by an encoder that wants to see all of it: (k, d) float32, zeros where not valid.
 
-    Raises SchemaError where a vector holds what is no finite number, or where there are not as many as frames.
+    Raises SchemaError where a vector holds what is no finite number, or where there is not one for each frame.
     """
-    done = 0
+    done, width = 0, 0
     for given in encoder(view):
         vectors = np.array(given, dtype=np.float32)
+        if vectors.ndim != 2 or vectors.shape[1] != (width or vectors.shape[1]):
+            raise _miscounts(f"gave {vectors.shape}", f"(rows, {width or 'width'})")
+        width = vectors.shape[1]
         rows = np.arange(done, done + len(vectors))
         done += len(vectors)
         if done > len(view.valid):
@@ -68,12 +75,12 @@ def encode_clip(encoder: ClipEncoder, view: TimedCrops | TimedLandmarks | TimedS
         _check_finite(vectors, rows)
         yield vectors
     if done != len(view.valid):
-        raise SchemaError(
-            "the encoder",
-            f"gave {done} vectors or more",
-            expected=f"{len(view.valid)}, one for each frame",
-            advice="tell whoever wrote it",
-        )
+        more = " or more" if done > len(view.valid) else ""
+        raise _miscounts(f"gave {done} vectors{more}", f"{len(view.valid)}, one for each frame")
+
+
+def _miscounts(found: str, expected: str) -> SchemaError:
+    return SchemaError("the encoder", found, expected=expected, advice="tell whoever wrote it")
 
 
 def _width(encoder: CropEncoder, view: TimedCrops) -> int:

@@ -1,7 +1,7 @@
 """Vectors from crops by image networks in ONNX files: any of one's own, and some whose preprocessing is known.
 
 A setting comes from an option; else from `FILE.onnx.json` beside the network; else from the network's own shapes; else
-it is what the encoder is known to want; else the default that `affcli.settings.ImageNetwork` states.
+it is what the encoder is known to want; else the default that `affcli.features.settings.ImageNetwork` states.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from affcli import weights
 from affcli.errors import AssetError, SchemaError
-from affcli.faces.runtime import open_session, reason
+from affcli.faces.runtime import open_session, reason, run
 from affcli.features import Setup, settings
 from affcli.features.graphs import Graph
 from affcli.features.inputs import preparation
@@ -128,7 +128,13 @@ class _Network:
         except Exception as error:  # ONNX Runtime's exceptions have no base of their own
             raise graph.refusal(f"cannot be run ({reason(error)})", "a network that ONNX Runtime knows") from error
         self._one_at_a_time = self._input.sides[0] == 1
-        self._width = self._try_out(said, known.width)
+        try:
+            self._width = self._try_out(said, known.width)
+        except MemoryError as error:
+            side = self._prepare.size
+            raise graph.refusal(
+                f"takes more than the memory for a picture of {side}x{side}", "less", "choose a smaller --size"
+            ) from error
         self.settings: dict[str, Any] = {
             **{name: getattr(self._prepare, name) for name in ("size", "mean", "std", "scale", "order", "enlarge")},
             "layout": "nhwc" if self._prepare.channels_last else "nchw",
@@ -205,12 +211,7 @@ class _Network:
 
     def _vectors(self, batch: NDArray[np.generic]) -> NDArray[np.float32]:
         """What the network gives for prepared pictures (k, ...), as (k, d) float32."""
-        try:
-            (answer,) = self._session.run([self._output], {self._input.name: batch})
-        except Exception as error:
-            if "allocate" in str(error).lower() or "out of memory" in str(error).lower():
-                raise MemoryError(reason(error)) from error  # so that the loop gives it less at a time
-            raise
+        (answer,) = run(self._session, [self._output], {self._input.name: batch})
         if not isinstance(answer, np.ndarray) or answer.dtype.kind != "f":
             kind = answer.dtype if isinstance(answer, np.ndarray) else type(answer).__name__
             raise self._refusal(f"gives {kind} as '{self._output}'", "floating-point numbers")

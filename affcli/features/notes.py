@@ -94,6 +94,6 @@ The network takes one waveform, (1, samples) float32 at full scale 1, of any len
 
   {"sample_rate": 16000, "normalise": "clip", "output": "hidden", "hop": 320, "field": 400}
 
-An option is stronger than that file. Where hop or field is not said, both are measured with some twenty seconds of
+An option is stronger than that file. Where hop or field is not said, both are measured with half a minute of
 silence.
 """

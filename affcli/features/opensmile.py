@@ -79,7 +79,9 @@ class Egemaps:
             edges = np.clip(edges, middle[:, None] - limit, middle[:, None] + limit)
         nearest = np.clip(middle // grid.hop, 0, max(0, grid.rows - 1))
         for frames, start, stop in _stretches(nearest, _ROWS_AT_ONCE):
-            rows = np.clip(edges[frames] / grid.hop, 0, grid.rows)
+            # Where only sound before the first row or after the last is heard, that row counts.
+            least, most = np.array([0, 1]), np.array([max(grid.rows - 1, 0), max(grid.rows, 1)])
+            rows = np.clip(edges[frames] / grid.hop, least, most)
             begin, end = min(start, int(rows.min())), max(stop, int(np.ceil(rows.max())))
             left = max(0, begin - _SETTLED)
             vectors = _run(smile, grid.samples(sound, left, end + _SETTLED), sound.sample_rate, 1)

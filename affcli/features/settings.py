@@ -17,8 +17,8 @@ class MfccMel:
     """40 MFCC and 128 mel powers around each frame (GRU fusion): 168 numbers."""
 
     n_mfcc: int = setting(40, "cepstral coefficients", source="GRU fusion", least=1)
-    n_mels: int = setting(128, "mel bands", source="GRU fusion", least=1)
-    n_fft: int = setting(2048, "transform length", unit="samples", source="librosa's default", least=2)
+    n_mels: int = setting(128, "mel bands", source="GRU fusion", least=1, most=4096)
+    n_fft: int = setting(2048, "transform length", unit="samples", source="librosa's default", least=2, most=1 << 20)
     hop: int = setting(
         512, "step between transforms inside a segment", unit="samples", source="librosa's default", least=1
     )
@@ -39,8 +39,8 @@ class MfccMel:
 class LogmelStack:
     """Five log-mel rows around each frame, three per frame period (M3T): 200 numbers."""
 
-    n_mels: int = setting(40, "mel bands", source="M3T", least=1)
-    n_fft: int = setting(512, "transform length", unit="samples", source="M3T", least=2)
+    n_mels: int = setting(40, "mel bands", source="M3T", least=1, most=4096)
+    n_fft: int = setting(512, "transform length", unit="samples", source="M3T", least=2, most=1 << 20)
     window: int = setting(400, "Hann window inside the transform", unit="samples", source="M3T: 25 ms", least=1)
     per_frame: int = setting(3, "rows per frame period", source="M3T", least=1)
     stack: int = setting(5, "rows in one feature", source="M3T", least=1)
@@ -121,7 +121,9 @@ class ImageNetwork:
     stated here.
     """
 
-    size: int = setting(0, "side of the input; must be said only where the network takes any", unit="px", least=1)
+    size: int = setting(
+        0, "side of the input; must be said only where the network takes any", unit="px", least=1, most=4096
+    )
     mean: tuple[float, ...] = setting((), "mean of the input: one number, or one for each of its colours in its order")
     std: tuple[float, ...] = setting(
         (), "its standard deviation, likewise; where none of mean, std and scale is said, pixels become -1 to 1"
@@ -157,7 +159,7 @@ class Arcface:
 class Backbone:
     """A network of timm or torchvision without its last layer.  What is not said comes from the network's own data."""
 
-    size: int = setting(0, "side of the input", unit="px", least=1)
+    size: int = setting(0, "side of the input", unit="px", least=1, most=4096)
     mean: tuple[float, ...] = setting((), "mean of the input, of white 1: one number, or one each for red, green, blue")
     std: tuple[float, ...] = setting((), "its standard deviation, likewise")
     enlarge: str = setting("", "how a crop that is too small is enlarged", choices=("linear", "cubic"))
@@ -183,7 +185,7 @@ class Flow:
         source="OpenCV's presets",
         choices=("ultrafast", "fast", "medium"),
     )
-    size: int = setting(96, "side of the grey crops that are compared, 32 or more", unit="px", least=32)
+    size: int = setting(96, "side of the grey crops that are compared, 32 or more", unit="px", least=32, most=4096)
     grid: int = setting(4, "cells along each side of the grid", least=1)
     longest: float = setting(0.25, "longest time from a crop to the next over which flow is taken", unit="s", least=0)
 
@@ -210,7 +212,8 @@ class HuggingFace:
 class AudioNetwork:
     """A network of one's own that turns a waveform into steps.
 
-    What is not said (0 or "") comes from the JSON file beside the network, from trying it out, or is as stated here.
+    What is not said (0, "" or None) comes from the JSON file beside the network, from trying it out, or is as stated
+    here.
     """
 
     sample_rate: int = setting(0, "samples per second of the input; 16000 where nothing is said", unit="Hz", least=1)
@@ -227,8 +230,19 @@ class AudioNetwork:
         "samples that one step hears, less those added at both ends; measured where nothing is said",
         unit="samples",
     )
-    shift: float = setting(0.0, "how much later than the middle of what it hears a step is", unit="s")
+    shift: float | None = setting(
+        None, "how much later than the middle of what it hears a step is; 0 where nothing is said", unit="s"
+    )
     width: int = setting(0, "how many numbers a step has, to be checked; nothing is where nothing is said", least=1)
-    chunk: float = setting(20.0, "sound that the network answers for at a time", unit="s", least=1)
-    context: float = setting(2.0, "sound before and after a chunk that it hears with it", unit="s", least=0)
-    longest: float = setting(2.0, "longest stretch that is averaged, where a frame stands for long", unit="s", least=0)
+    chunk: float | None = setting(
+        None, "sound that the network answers for at a time; 20 where nothing is said", unit="s", least=1
+    )
+    context: float | None = setting(
+        None, "sound before and after a chunk that it hears with it; 2 where nothing is said", unit="s", least=0
+    )
+    longest: float | None = setting(
+        None,
+        "longest stretch that is averaged, where a frame stands for long; 2 where nothing is said",
+        unit="s",
+        least=0,
+    )

@@ -99,6 +99,8 @@ def _object(beside: Loaded) -> dict[str, Any]:
 
 def _value(kind: Any, field: dataclasses.Field[Any], value: Any) -> Any:
     """A value of JSON as the field has it."""
+    if type(None) in typing.get_args(kind):  # None is that nothing is said
+        kind = next(one for one in typing.get_args(kind) if one is not type(None))
     if typing.get_origin(kind) is tuple:
         inner = typing.get_args(kind)[0]
         if not isinstance(value, list):
@@ -111,11 +113,13 @@ def _value(kind: Any, field: dataclasses.Field[Any], value: Any) -> Any:
         raise _WrongValueError(_WORDS[kind])
     if isinstance(value, float) and not math.isfinite(value):
         raise _WrongValueError("a finite number")
-    choices, least = field.metadata["choices"], field.metadata["least"]
+    choices, least, most = (field.metadata[name] for name in ("choices", "least", "most"))
     if choices and value not in choices:
         raise _WrongValueError(" or ".join(choices))
     if least is not None and value < least:
         raise _WrongValueError(f"{_WORDS[kind]} of at least {least}")
+    if most is not None and value > most:
+        raise _WrongValueError(f"{_WORDS[kind]} of at most {most}")
     try:
         return kind(value)
     except OverflowError:

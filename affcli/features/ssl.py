@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from affcli import weights
 from affcli.errors import AssetError, UsageError
 from affcli.features import Setup, settings
+from affcli.features.states import exact_sums
 from affcli.features.steps import Pace, levelled, on_frames
 from affcli.features.views import TimedSound
 
@@ -43,6 +44,7 @@ class HuggingFace:
         UsageError where the network has no such layer."""
         library = _library()
         self._name = setup.argument
+        exact_sums(setup.device)
         self._device = torch.device(setup.device)
         self._half = setup.half
         files = _files(library, self._name, setup.online)

@@ -1,4 +1,4 @@
-"""Weights for the networks of timm and torchvision: files of one's own, and what the libraries publish and keep."""
+"""What the networks of torch share: weights of one's own and those that libraries publish, and exact sums."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def published_by_timm(name: str, card: Any, online: bool) -> str:
     if not card.hf_hub_id:
         return published_at(called, card.url, online)
     import huggingface_hub
-    from huggingface_hub.errors import EntryNotFoundError
+    from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
 
     repository, _, revision = card.hf_hub_id.partition("@")
     file = card.hf_hub_filename or "pytorch_model.bin"
@@ -65,8 +65,11 @@ def published_by_timm(name: str, card: Any, online: bool) -> str:
             return str(
                 huggingface_hub.hf_hub_download(repository, one, revision=revision or None, local_files_only=not online)
             )
-        except EntryNotFoundError:
-            continue
+        except EntryNotFoundError as error:
+            if online and isinstance(error, LocalEntryNotFoundError):  # nobody answered, and it is not here
+                raise _not_here(
+                    called, f"could not be fetched ({first_line(error)})", repository, fetch=False
+                ) from error
         except Exception as error:  # of the network: the library has a dozen kinds
             raise _not_here(
                 called, f"could not be fetched ({first_line(error)})", repository, fetch=not online
@@ -106,6 +109,14 @@ def _not_here(called: str, found: str, expected: str, *, fetch: bool) -> AssetEr
     return AssetError(
         called, f"its weights {found}", expected=expected, advice=f"{way}bring a file: {called}@FILE.safetensors"
     )
+
+
+def exact_sums(device: str) -> None:
+    """Make an accelerator's sums as exact as those of a CPU, and in the same order every time."""
+    if device == "cuda":
+        torch.backends.cudnn.deterministic = True
+        torch.backends.cudnn.allow_tf32 = False
+        torch.backends.cuda.matmul.allow_tf32 = False
 
 
 def first_line(error: Exception) -> str:

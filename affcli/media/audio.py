@@ -25,15 +25,11 @@ class Sound:
     samples: int  # holes included
     start_us: int  # time of the first sample on the container's clock
     holes: tuple[tuple[int, int], ...]  # first sample, sample after the last, where the track has no sound
+    cut: int  # samples that were left out because there was sound at their times already
     silent: bool  # every sample is zero
     decode_errors: int
     wild: int  # decoded samples that were no numbers, taken as 0, or infinite, taken as full scale
     clipped: int  # samples at full scale: louder ones cannot be told from them
-
-    @property
-    def end_us(self) -> int:
-        """Time at which the last sample is over."""
-        return self.start_us + clock.to_microseconds(self.samples, Fraction(1, self.sample_rate))
 
     def exists(self, sample: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Whether the track has sound at each sample index (n,): inside it, and in no hole."""
@@ -73,7 +69,8 @@ def read_sound(
             take(piece)
         scale = Fraction(sample_rate, decoded.rate or sample_rate)
         holes = tuple((round(first * scale), round(after * scale)) for first, after in decoded.holes)
-        return Sound(sample_rate, samples, decoded.start_us, holes, silent, decoded.errors, decoded.wild, clipped)
+        cut = round(decoded.cut * scale)
+        return Sound(sample_rate, samples, decoded.start_us, holes, cut, silent, decoded.errors, decoded.wild, clipped)
 
 
 @dataclass(frozen=True)

@@ -44,6 +44,7 @@ class SoundTrack:
         self.channels = 0
         self.start_us = 0  # time of the first sample on the container's clock
         self.holes: list[tuple[int, int]] = []  # in samples at `rate`, from the first
+        self.cut = 0  # samples that were left out because there was sound at their times already
         self.wild = 0  # samples that were no numbers or infinite
 
     @property
@@ -80,6 +81,7 @@ class SoundTrack:
                 position = at
             kept = self._mono(frame)[position - at :]
             position += len(kept)
+            self.cut += count - len(kept)
             yield kept
         yield from map(self._mono, gathered.take())
         if not self.rate and self.errors:
