@@ -76,7 +76,8 @@ def _flat(config: Any) -> Iterator[tuple[str, Any]]:
         if isinstance(value, dict):
             yield from _flat(value)
         else:
-            yield name, " ".join(map(str, value)) if isinstance(value, list) else value
+            shown = " ".join(map(str, value)) if isinstance(value, list) else value
+            yield name, "none" if shown == "" else shown
 
 
 def digest(path: Path) -> str:

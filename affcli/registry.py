@@ -70,7 +70,7 @@ class Registry(Generic[E_]):
         if name in self.added:
             return self._loaded(self.added[name])
         known = [*self._entries, *self.added]
-        near = difflib.get_close_matches(name, known, n=1)
+        near = difflib.get_close_matches(name.lower(), known, n=1)
         advice = f"did you mean '{near[0]}'?" if near else "choose one of them"
         raise UsageError(name, f"is no {self.kind}", expected=f"one of {', '.join(known)}", advice=advice)
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from sounds import CLICK_SECONDS, CLICKS, H264, MPEG4, clicks, shown, tones, write
 
 from affcli import clock, recipes, schemas, tables
@@ -320,3 +321,19 @@ def test_speech_of_a_silent_clip_is_0(affcli: Command, tmp_path: Path) -> None:
     path = video(tmp_path / "a.mkv", np.zeros(0))
     assert affcli("extract-audio", path, tmp_path / "out", "--vad").returncode == 0
     assert (audio(tmp_path / "out", "a").column("speech") == 0).all()
+
+
+def test_clips_are_those_of_the_persons_whose_faces_were_taken(
+    affcli: Command, tmp_path: Path, write_faces: Callable[..., Path], real_crops: NDArray[np.uint8]
+) -> None:
+    """`--subject` names clips as extract-faces does; only the pictures tell who `all` are."""
+    talk = video(tmp_path / "talk.mkv", tones(RATE, [440])[0] / 2)
+    alone = affcli("extract-audio", talk, tmp_path / "out", "--subject", "all")
+    assert alone.returncode == 3
+    assert "holds no faces of talk_tN, expected those that extract-faces --subject all makes" in alone.stderr
+    for clip in ("talk_t0", "talk_t12", "talker_t1"):
+        write_faces(tmp_path / "out", clip, real_crops, np.ones(12, bool))
+    assert affcli("extract-audio", talk, tmp_path / "out", "--subject", "all").stderr == "affcli: 2 clips: 2 made\n"
+    assert affcli("extract-audio", talk, tmp_path / "out", "--subject", "left").stderr == "affcli: 1 clip: 1 made\n"
+    made = sorted(path.name for path in (tmp_path / "out").glob("*.audio.parquet"))
+    assert made == ["talk_left.audio.parquet", "talk_t0.audio.parquet", "talk_t12.audio.parquet"]

@@ -95,3 +95,33 @@ def test_processes_and_threads_give_the_same_bytes(
         assert (done.returncode, done.stderr) == (0, "affcli: 2 clips: 2 made\n")
     for path in (tmp_path / "one").iterdir():
         assert path.read_bytes() == (tmp_path / "more" / path.name).read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("audio", "--name audio: is the name that tables of audio have"),
+        ("affect", "--name affect: is the name that tables of affect have"),
+        ("hog", "--name hog: is the name that the encoder of that name gives"),
+        ("../x", "--name ../x: cannot be a name of files"),
+    ],
+)
+def test_features_take_no_name_of_another_kind(affcli: Command, tmp_path: Path, name: str, said: str) -> None:
+    source = write_audio(tmp_path, "a")
+    before = source.read_bytes()
+    done = affcli("embed", tmp_path, tmp_path, "--encoder", "mfcc-mel", "--name", name)
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert source.read_bytes() == before
+
+
+def test_what_an_encoder_says_names_the_file(
+    affcli: Command, tmp_path: Path, write_faces: Callable[..., Path], real_crops: NDArray[np.uint8]
+) -> None:
+    path = write_faces(tmp_path, "a", real_crops, np.ones(12, bool))
+    done = affcli("embed", tmp_path, tmp_path, "--encoder", "hog", "--cell", "99")
+    assert done.returncode == 4
+    assert done.stderr.startswith(f"affcli: {path}: crops: are 112 px wide, expected at least 198 px")
+    done = affcli("embed", tmp_path, tmp_path, "--encoder", "nets/a.onnx")
+    assert done.returncode == 2
+    assert "nets/a.onnx: is a file, not an encoder, expected onnx:nets/a.onnx for a network of pictures" in done.stderr

@@ -155,7 +155,7 @@ def test_nothing_valid_is_all_zeros(photograph: NDArray[np.uint8]) -> None:
     assert not out.any()
 
 
-@pytest.mark.parametrize(("chosen", "expected"), [({"size": 16}, "32 px"), ({"grid": 0}, "1 cell or more")])
+@pytest.mark.parametrize(("chosen", "expected"), [({"size": 40, "grid": 41}, "at most 40")])
 def test_settings_that_leave_nothing_to_measure_are_refused(chosen: dict[str, int], expected: str) -> None:
     with pytest.raises(UsageError, match=f"expected {expected}"):
         Flow(settings.Flow(**chosen), Setup())

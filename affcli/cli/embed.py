@@ -15,7 +15,7 @@ from affcli.cli.extraction import Tally, work_through
 from affcli.cli.options import DEVICE, FORCE, OUT
 from affcli.cli.runs import Run
 from affcli.cli.workers import Report, machine
-from affcli.errors import AssetError, UsageError
+from affcli.errors import AssetError, InputError, SchemaError, UsageError
 from affcli.features import ENCODERS, Setup
 from affcli.features.choice import Choice, find
 from affcli.features.packages import absent, remedy, version
@@ -44,7 +44,10 @@ def embed(
         autocompletion=lambda: [*ENCODERS, *ENCODERS.added],
     ),
     name: str = typer.Option(
-        "", "--name", help="What the features are called: OUT/<clip>.NAME.parquet; the encoder's own name if not given."
+        "",
+        "--name",
+        help="What the features are called, OUT/<clip>.NAME.parquet; if not given, as the encoder: onnx-emo for "
+        "onnx:nets/emo.onnx.",
     ),
     device: str = DEVICE,
     half: bool = typer.Option(False, "--half", help="Half precision, where the encoder says that this is safe."),
@@ -71,7 +74,6 @@ def embed(
     NAME` the settings of one.
     """
     from affcli import schemas, tables
-    from affcli.clips import file_name
 
     choice = find(encoder)
     if half and not choice.entry.half:
@@ -81,7 +83,7 @@ def embed(
     config = settings.parse(choice.name, given, pairs)
     computed_on = _device(device, choice)
     on_cpu = computed_on == "cpu"
-    called = file_name(name or choice.set_name)
+    called = _called(name, choice)
     pooled = choice.entry.reads == "crops" and on_cpu
     setup = Setup(choice.argument, computed_on, half, 1 if pooled else threads or 1, online)
     _opened(choice, config, setup)  # weights that are missing are no clip's fault
@@ -118,6 +120,21 @@ class Order:
     batch: int
     threads: int  # that share the crops of one clip
     force: bool
+
+
+def _called(name: str, choice: Choice) -> str:
+    """The name of the feature set.  Raises UsageError where files of another kind have that name."""
+    from affcli.clips import file_name
+    from affcli.schemas import SCHEMAS
+
+    called = name or choice.set_name
+    if called in SCHEMAS or (called in ENCODERS and called != choice.name):
+        whose = "the encoder of that name gives" if called in ENCODERS else f"tables of {called} have"
+        raise UsageError(f"--name {called}", f"is the name that {whose}", expected="another name", advice="choose one")
+    try:
+        return file_name(called)
+    except InputError as error:
+        raise UsageError(f"--name {called}", error.found, expected=error.expected, advice="choose another") from error
 
 
 def _device(name: str, choice: Choice) -> str:
@@ -159,7 +176,15 @@ def _opened(choice: Choice, config: Any, setup: Setup) -> Any:
             expected=f"{choice.entry.load} to be there",
             advice="reinstall that package, or tell whoever wrote it",
         ) from error
-    return made(config, setup)
+    encoder = made(config, setup)
+    if not isinstance(getattr(encoder, "weights", None), dict):
+        raise AssetError(
+            f"encoder '{choice.name}' of {ENCODERS.origin(choice.name) or 'affcli'}",
+            "has no attribute 'weights'",
+            expected="a mapping of the names of its files of weights to their SHA-256, {} for none",
+            advice="tell whoever wrote it",
+        )
+    return encoder
 
 
 def _recipe(order: Order, encoder: Any, parent: Recipe) -> Recipe:
@@ -193,13 +218,26 @@ def _work(order: Order, _shared: bool, job: Job, report: Report) -> Tally:
         what = "sound" if entry.reads == "audio" else "face"
         log.warning("%s: no %s in any frame: every vector is zeros", job.path, what)
     with tables.Writer(target, schemas.FEATURES, recipe=recipe, inputs=inputs) as writer:
-        for vectors in _vectors(order, encoder, table):
+        for vectors in _named(order, job, _vectors(order, encoder, table)):
             writer.append(vectors)
             width = vectors.shape[1]
             report(len(vectors))
         columns = {name: table.column(name) for name in ("clip", "frame", "time_us", "valid")}
         writer.finish(columns, {"encoder": order.called, "modality": entry.modality, "width": width})
     return Tally(1, 0)
+
+
+def _named(order: Order, job: Job, batches: Iterator[NDArray[np.float32]]) -> Iterator[NDArray[np.float32]]:
+    """The batches; what an encoder says of what it was given names the file that it came from."""
+    try:
+        yield from batches
+    except SchemaError as error:
+        if Path(error.subject).exists():
+            raise
+        whose = ENCODERS.origin(order.choice.name)
+        encoder = f"the encoder {order.choice.name}{f' of {whose}' if whose else ''}"
+        subject = f"{job.path}: {error.subject.replace('the encoder', encoder)}"
+        raise SchemaError(subject, error.found, expected=error.expected, advice=error.advice) from error
 
 
 def _vectors(order: Order, encoder: Any, table: Table) -> Iterator[NDArray[np.float32]]:

@@ -29,6 +29,7 @@ def encoders(
     the part of a network that the vectors are for. Encoders of other installed packages are listed too.
     """
     if name is not None:
+        name = name.partition(":")[0]  # what embed is given, with the file of a network
         described = _described(name, ENCODERS[name])
         print(json.dumps(described, ensure_ascii=False) if as_json else "\n".join(_page(described)))
         return

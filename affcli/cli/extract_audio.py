@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from affcli import configs
-from affcli.cli.extraction import KEEP_PARTIAL, LABELS, WORKERS, Job, check_out, jobs_of, work_through
+from affcli.cli.extraction import KEEP_PARTIAL, LABELS, WORKERS, Job, check_out, check_subject, jobs_of, work_through
 from affcli.cli.options import FORCE, OUT, VIDEOS, configure, setting
 from affcli.cli.runs import Run
 from affcli.errors import InputError, UsageError
@@ -19,6 +19,14 @@ if TYPE_CHECKING:
     from affcli.cli.audio_of import SoundJob
 
 SPEECH_RATE = 16_000  # Hz, what the voice detector was made for
+_FACES = ".faces.parquet"
+SUBJECT = typer.Option(
+    "main",
+    "--subject",
+    metavar="WHO",
+    help="Which clips to make, as extract-faces names them: main, left, right, the number of a track, or all, for "
+    "everybody whose faces OUT holds. They all hear the same sound.",
+)
 AUDIO = typer.Option(
     None,
     "--audio",
@@ -31,6 +39,7 @@ AUDIO = typer.Option(
 def extract_audio(
     videos: list[Path] = VIDEOS,
     out: Path = OUT,
+    subject: str = SUBJECT,
     sample_rate: int = setting(configs.Audio, "sample_rate", min=1000, max=192_000),
     track: str = setting(configs.Audio, "track", metavar="N|LANGUAGE"),
     channel: str = setting(configs.Audio, "channel", metavar="mean|N"),
@@ -60,8 +69,9 @@ def extract_audio(
 
     check_out(out)
     config = _checked(configure(configs.Audio, locals()), audio)
+    check_subject(subject, labels)
     run = Run(0)
-    jobs = _with_sound(jobs_of(videos, labels, "main", run, sound=bool(rate)), audio)
+    jobs = _with_sound(jobs_of(videos, labels, subject, run, sound=bool(rate)), audio, out)
     order = Order(out, config, keep_partial, force, len(jobs) > 1)
     work_through("extract-audio", jobs, functools.partial(work, order), workers, run)
 
@@ -107,20 +117,33 @@ def _checked(config: configs.Audio, audio: Path | None) -> configs.Audio:
     return dataclasses.replace(config, rate=str(exact_rate(config.rate))) if config.rate else config
 
 
-def _with_sound(jobs: list[Job], audio: Path | None) -> list[SoundJob]:
+def _with_sound(jobs: list[Job], audio: Path | None, out: Path) -> list[SoundJob]:
     """The jobs, one for the clips of a video that hear the same sound.  Raises InputError as `SoundFiles` does."""
     from affcli.cli.audio_of import SoundJob
     from affcli.media.find import SoundFiles
 
-    if audio is None:
-        return [SoundJob(job.path, job.stem, tuple(clip.name for clip in job.clips)) for job in jobs]
-    files, found = SoundFiles(audio), []
+    files, found = SoundFiles(audio) if audio is not None else None, []
     for job in jobs:
-        heard: dict[Path, list[str]] = {}
-        for clip in job.clips:
+        heard: dict[Path | None, list[str]] = {}
+        people = [one.name for one in job.clips] or _everybody(job.stem, out)
+        for clip in people:
             try:
-                heard.setdefault(files.of(clip.name, job.stem), []).append(clip.name)
+                heard.setdefault(files.of(clip, job.stem) if files else None, []).append(clip)
             except InputError as error:  # that clip's failure, when its turn comes
-                found.append(SoundJob(job.path, job.stem, (clip.name,), missing=error))
+                found.append(SoundJob(job.path, job.stem, (clip,), missing=error))
         found += [SoundJob(job.path, job.stem, tuple(clips), file) for file, clips in heard.items()]
+        if not people:
+            nobody = InputError(
+                out,
+                f"holds no faces of {job.stem}_tN",
+                expected="those that extract-faces --subject all makes",
+                advice="make them first: only pictures tell who is there",
+            )
+            found.append(SoundJob(job.path, job.stem, (job.stem,), missing=nobody))
     return found
+
+
+def _everybody(video: str, out: Path) -> list[str]:
+    """The clips of everybody in a video whose faces are in `out`."""
+    names = (path.name.removesuffix(_FACES) for path in out.glob(f"*{_FACES}"))
+    return sorted(name for name in names if re.fullmatch(rf"{re.escape(video)}_t\d+", name))

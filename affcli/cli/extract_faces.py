@@ -9,10 +9,9 @@ from typing import Literal
 import typer
 
 from affcli import configs
-from affcli.cli.extraction import KEEP_PARTIAL, LABELS, WORKERS, check_out, jobs_of, work_through
+from affcli.cli.extraction import KEEP_PARTIAL, LABELS, WORKERS, check_out, check_subject, jobs_of, work_through
 from affcli.cli.options import FORCE, OUT, VIDEOS, configure, setting
 from affcli.cli.runs import Run
-from affcli.errors import UsageError
 
 SUBJECT = typer.Option(
     "main",
@@ -76,10 +75,7 @@ def extract_faces(
     tracks = configure(configs.Tracks, locals())
     faces = configure(configs.Faces, locals())
     Cutting.of(faces)
-    if labels is not None and subject != "main":
-        raise UsageError(
-            f"--subject {subject}", "beside --labels", expected="one of them", advice="label files say whose face it is"
-        )
+    check_subject(subject, labels)
     run = Run(0)
     jobs = jobs_of(videos, labels, subject, run)
     weights = {} if from_tracks else detector_of(tracks).weights

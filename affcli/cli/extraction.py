@@ -70,6 +70,14 @@ def check_out(out: Path) -> None:
         )
 
 
+def check_subject(subject: str, labels: Path | None) -> None:
+    """Raise UsageError where --subject stands beside --labels."""
+    if labels is not None and subject != "main":
+        raise UsageError(
+            f"--subject {subject}", "beside --labels", expected="one of them", advice="label files say whose clip it is"
+        )
+
+
 def jobs_of(videos: list[Path], labels: Path | None, subject: str, run: Run, *, sound: bool = False) -> list[Job]:
     """The videos and the clips that are wanted of each; labels of videos that are not there are failures of the run.
 

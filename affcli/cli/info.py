@@ -211,7 +211,7 @@ def _tree(name: str, value: Any, depth: int) -> Iterator[str]:
 
 
 def _plain(value: Any) -> str:
-    if value in (None, [], {}):
+    if value in (None, "", [], {}):
         return "none"
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 

@@ -14,7 +14,7 @@ import typer
 from affcli.errors import AssetError, UsageError
 from affcli.features import ENCODERS
 
-_PANEL = "Settings of encoders"
+_PANEL = "Settings of encoders (affcli encoders NAME shows those of one)"
 _WORDS = {int: "a whole number", float: "a number", str: "a word"}
 
 
@@ -71,12 +71,17 @@ def parse(encoder: str, given: Mapping[str, Any], pairs: Iterable[str] = ()) -> 
     chosen = {}
     for name, value in wanted.items():
         if name not in known:
-            has = ", ".join(map(flag, known)) or "none"
+            has = ", ".join(_said(encoder, one) for one in known) or "none"
             raise UsageError(
                 flag(name), f"is no setting of {encoder}", expected=f"one of its own: {has}", advice="leave it out"
             )
         chosen[name] = value if isinstance(value, bool) else _value(config, known[name], str(value))
     return config(**chosen)
+
+
+def _said(encoder: str, name: str) -> str:
+    """How a setting is given: another package's has no option of its own."""
+    return flag(name) if encoder in ENCODERS else f"--set {name}=VALUE"
 
 
 def fields(config: type) -> tuple[dataclasses.Field[Any], ...]:
@@ -108,9 +113,14 @@ def shown(value: object) -> str:
 
 
 def _meaning(field: dataclasses.Field[Any]) -> str:
-    unit = f" ({field.metadata['unit']})" if field.metadata.get("unit") else ""
+    # No brackets: on a terminal, words in them would be taken for markup.
+    words = field.metadata.get("choices") or ()
+    takes = [field.metadata.get("unit") or "", " or ".join(words)]
+    takes += ["commas between numbers"] if isinstance(field.default, tuple) else []
     default = shown(field.default)
-    return f"{field.metadata.get('doc', '')}{unit}{f' [{default}]' if default else ''}"
+    takes += [f"default {default}"] if default and field.default not in (0, 0.0) else []
+    said = "; ".join(filter(None, takes))
+    return f"{field.metadata.get('doc', '')}{f' ({said})' if said else ''}"
 
 
 def _kind(config: type, name: str) -> Any:
@@ -155,9 +165,12 @@ def _scalar(kind: type, field: dataclasses.Field[Any], text: str) -> Any:
 
 def _wrong(field: dataclasses.Field[Any], text: str, expected: str) -> UsageError:
     default = shown(field.default)
+    least = field.metadata.get("least")
+    helps = default and not field.metadata.get("choices") and (least is None or field.default >= least)
+    commas = " (commas between several)" if isinstance(field.default, tuple) else ""
     return UsageError(
         f"{flag(field.name)} {text}",
         "is not what it takes",
-        expected=expected + (f", such as {default}" if default and not field.metadata.get("choices") else ""),
+        expected=f"{expected}{commas}{f', such as {default}' if helps else ''}",
         advice="correct it, or leave the option out",
     )

@@ -45,7 +45,14 @@ def find(spec: str) -> Choice:
     Raises UsageError where there is no such name, where it wants an argument and has none, or the reverse; AssetError
     where another package's encoder cannot be loaded.
     """
-    name, _, argument = spec.partition(":")
+    name, colon, argument = spec.partition(":")
+    if not colon and ("/" in spec or spec.endswith(".onnx")):
+        raise UsageError(
+            spec,
+            "is a file, not an encoder",
+            expected=f"onnx:{spec} for a network of pictures, audio-onnx:{spec} for one of sound",
+            advice="put the encoder's name and a colon before it",
+        )
     entry = ENCODERS[name]
     if entry.argument and not argument:
         raise UsageError(

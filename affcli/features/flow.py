@@ -23,7 +23,6 @@ cv2.setNumThreads(1)  # the cores are for other clips
 CELL = ("dx", "dy", "speed", "spread")  # for each cell, row by row from the top left
 WHOLE = ("dx", "dy", "speed", "spread", "expansion", "turn")  # for the whole crop, after the cells
 
-_LEAST_SIZE = 32  # px: of less, the coarsest scale of the method has nothing to match
 _ROWS_AT_ONCE = 256
 _PRESETS = {
     "ultrafast": cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST,
@@ -45,13 +44,13 @@ class Flow:
     """
 
     def __init__(self, config: settings.Flow, _setup: Setup) -> None:
-        least = max(_LEAST_SIZE, config.grid)
-        if config.size < least:
+        if config.grid > config.size:
             raise UsageError(
-                f"--size {config.size}", "is too small for optical flow", expected=f"{least} px", advice="correct it"
+                f"--grid {config.grid}",
+                f"is more than the {config.size} px of the crops that are compared",
+                expected=f"at most {config.size}",
+                advice="choose it smaller, or --size larger",
             )
-        if config.grid < 1:
-            raise UsageError(f"--grid {config.grid}", "is no grid", expected="1 cell or more", advice="correct it")
         self.config = config
         self.weights: dict[str, str] = {}
         self.width = len(CELL) * config.grid**2 + len(WHOLE)

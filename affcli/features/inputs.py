@@ -12,6 +12,7 @@ from affcli.features.pictures import WHITE, Preparation
 from affcli.features.sidecars import Said
 
 _COLOURS = {1: "grey", 3: "rgb"}  # by the channels of an input, where nobody says
+_BEYOND_ONE = 10.0  # no mean or deviation of pixels from 0 to 1 is so large
 _CHANNEL = {"nchw": 1, "nhwc": 3}  # axis of the channels
 
 
@@ -97,4 +98,6 @@ def _range(
         raise said.refusal("scale", "is not above 0", "255 or 1")
     if min(std) < 1 and "scale" not in (*told, *known):
         raise said.refusal("std", "looks like one of pixels from 0 to 1", "a scale with it: 1, or 255 if it is not")
+    if scale == 1 and max(*map(abs, mean), *std) > _BEYOND_ONE:
+        raise said.refusal("scale", "does not go with a mean and std of pixels from 0 to 255", "255")
     return mean, std, scale

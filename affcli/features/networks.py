@@ -179,7 +179,7 @@ class _Network:
         if not self._one_at_a_time:
             self._one_at_a_time = not self._takes_two(batch, np.concatenate([black, white]))
         if self._keep > black.shape[1]:
-            raise self._refusal(f"gives {black.shape[1]} numbers", f"at least the {self._keep} that are to be kept")
+            raise said.refusal("keep", f"is more than the {black.shape[1]} numbers that it gives", f"{black.shape[1]}")
         width: int = self._kept(black).shape[1]
         if wanted and width != wanted:
             raise self._refusal(f"gives vectors of {width} numbers", f"{wanted}, as this encoder has")
@@ -196,7 +196,9 @@ class _Network:
             return False
         if found.shape != wanted.shape:
             return False
-        return bool(np.allclose(found, wanted, rtol=0, atol=_ALIKE * float(np.abs(wanted).max()), equal_nan=True))
+        if not np.isfinite(wanted).all():
+            return bool(np.array_equal(found, wanted, equal_nan=True))
+        return bool(np.allclose(found, wanted, rtol=0, atol=_ALIKE * float(np.abs(wanted).max())))
 
     def _tried(self, picture: NDArray[np.generic]) -> NDArray[np.float32]:
         side = self._prepare.size
@@ -205,8 +207,12 @@ class _Network:
         except (AssetError, MemoryError):
             raise
         except Exception as error:  # ONNX Runtime's exceptions have no base of their own
-            raise self._refusal(
-                f"fails on a picture of {side}x{side} ({reason(error)})", "a network for pictures of that size"
+            raise AssetError(
+                self._file.path,
+                f"fails on a picture of {side}x{side} ({reason(error)})",
+                expected="a network for pictures of that size",
+                advice="add --layout nhwc if its colours are the last axis, choose another output with --output, or "
+                "another file",
             ) from error
 
     def _vectors(self, batch: NDArray[np.generic]) -> NDArray[np.float32]:

@@ -42,8 +42,8 @@ class LogmelStack:
     n_mels: int = setting(40, "mel bands", source="M3T", least=1, most=4096)
     n_fft: int = setting(512, "transform length", unit="samples", source="M3T", least=2, most=1 << 20)
     window: int = setting(400, "Hann window inside the transform", unit="samples", source="M3T: 25 ms", least=1)
-    per_frame: int = setting(3, "rows per frame period", source="M3T", least=1)
-    stack: int = setting(5, "rows in one feature", source="M3T", least=1)
+    per_frame: int = setting(3, "rows per frame period", source="M3T", least=1, most=1000)
+    stack: int = setting(5, "rows in one feature", source="M3T", least=1, most=1000)
     top_db: float = setting(
         80.0, "dynamic range kept below the loudest row of the clip", unit="dB", source="M3T", least=0
     )
@@ -63,7 +63,9 @@ class Prosody:
     context: float = setting(3.0, "time around the frame for means, deviations, rate and shares", unit="s", least=0.1)
     fmin: float = setting(55.0, "lowest pitch, 46.875 or more", unit="Hz", source="eGeMAPS", least=46.875)
     fmax: float = setting(1000.0, "highest pitch, up to 2093.75", unit="Hz", source="eGeMAPS", least=50)
-    voiced: float = setting(0.5, "least confidence of a pitch that is a voice, 0 to 1", source="SwiftF0", least=0)
+    voiced: float = setting(
+        0.5, "least confidence of a pitch that is a voice, 0 to 1", source="SwiftF0", least=0, most=1
+    )
     silence: float = setting(
         25.0, "a pause is this far below the loud of the clip", unit="dB", source="de Jong and Wempe 2009", least=0
     )
