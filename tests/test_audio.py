@@ -167,6 +167,57 @@ def test_sound_that_overlaps_itself_is_cut(tmp_path: Path) -> None:
     assert (waveform[:16_000] == 1000).all() and (waveform[16_000:] == 2000).all()
 
 
+def stamped(path: Path, times: NDArray[np.float64], piece: int = 320) -> Path:
+    """Noise in pieces of 20 ms, each of which has the time (s) that it is given, to the millisecond."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("pcm_s16le", rate=RATE, layout="mono")
+        noise = np.random.default_rng(0).uniform(-0.5, 0.5, piece * len(times))
+        for number, time in enumerate(times):
+            part = noise[number * piece : (number + 1) * piece]
+            container.mux(coded(stream, part, "mono", round(time * RATE), piece, flush=False))
+    return path
+
+
+@pytest.mark.parametrize("milliseconds", [3, 5, 9])
+def test_times_that_jitter_make_no_hole(tmp_path: Path, milliseconds: int) -> None:
+    """As those of recorders that stamp sound when it comes in."""
+    steady = np.arange(1000) * 0.02
+    jitter = np.random.default_rng(0).uniform(-1, 1, 1000) * milliseconds / 1000
+    jitter[0] = 0
+    _, expected = read(stamped(tmp_path / "steady.mkv", steady))
+    sound, waveform = read(stamped(tmp_path / "jitter.mkv", steady + jitter))
+    assert (sound.holes, sound.cut) == ((), 0)
+    assert np.array_equal(waveform, expected)
+
+
+@pytest.mark.parametrize("milliseconds", [-12, -4, 4, 8, 15])
+def test_a_small_shift_that_lasts_is_made_good_soon(tmp_path: Path, milliseconds: int) -> None:
+    times = np.arange(200) * 0.02
+    times[100:] += milliseconds / 1000
+    sound, waveform = read(stamped(tmp_path / "a.mkv", times))
+    assert len(waveform) == 64_000 + 16 * milliseconds
+    if milliseconds > 0:
+        assert sound.holes == ((33_280, 33_280 + 16 * milliseconds),)  # with the fifth piece that is late
+    else:
+        assert sound.cut == -16 * milliseconds
+
+
+def test_a_lost_packet_is_a_hole_at_once(tmp_path: Path) -> None:
+    times = np.arange(200) * 0.02
+    times[100:] += 0.02
+    assert read(stamped(tmp_path / "a.mkv", times))[0].holes == ((32_000, 32_320),)
+
+
+def test_a_clock_that_drifts_is_followed(tmp_path: Path) -> None:
+    """A recorder whose samples come a thousandth too slowly: 60 ms in a minute."""
+    times = np.arange(3000) * 0.02 * 1.001
+    sound, waveform = read(stamped(tmp_path / "a.mkv", times))
+    assert len(waveform) / RATE == pytest.approx(60.06, abs=0.004)
+    lengths = [after - first for first, after in sound.holes]
+    assert max(lengths) <= 0.004 * RATE  # it is never further behind than that
+    assert sum(lengths) == pytest.approx(0.06 * RATE, abs=0.004 * RATE)
+
+
 def test_sound_whose_times_begin_anew_is_left_out_and_counted(tmp_path: Path) -> None:
     """Two recordings in one file, as radio stations send them."""
     path = write(tmp_path / "a.ogg", "vorbis", 48_000, clicks(48_000), layout="stereo")

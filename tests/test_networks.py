@@ -202,7 +202,7 @@ WRONG_FILES: dict[str, tuple[Any, str]] = {
         r'"layout": "nhwc" does not fit the network\'s input \(\?, 3, 8, 8\), expected nchw',
     ),
     "width": ({"width": 512}, r'net.onnx.json: "width": 512 is not what net.onnx gives, expected 4'),
-    "keep": ({"keep": 5}, r""keep": 5 is more than the 4 numbers that it gives, expected 4"),
+    "keep": ({"keep": 5}, r'net.onnx.json: "keep": 5 is more than the 4 numbers that it gives, expected 4'),
     "output": ({"output": "vektor"}, r"net.onnx: has no output or node 'vektor', expected a name such as vector, real"),
 }
 

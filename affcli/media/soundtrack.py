@@ -25,6 +25,12 @@ MEAN = 0  # in place of a channel's number: all channels, averaged with equal we
 
 # Timestamps of compressed audio are rounded to the container's time base; below this, neighbours touch.
 _TOUCHING_SECONDS = 0.002
+# A recorder that stamps sound as it comes in strays to both sides, and no sample is missing.  What lasts is a shift:
+# where so many chunks stray by the same, within a millisecond, or so many more by much on average.  A packet that was
+# lost leaves a larger gap at once: most of AAC, MP3 and Opus last 20 ms and more.
+_ALIKE, _ALIKE_SECONDS = 5, 0.001
+_MANY, _MUCH_SECONDS = 25, 0.005
+_GAP_SECONDS = 0.018
 _LONGEST_HOLE_SECONDS = 3600
 _AT_ONCE = 65_536  # samples: a decoded chunk has about a thousand, which costs more in calls than in sums
 _LOUDEST = 1000.0  # 60 dB over full scale: what is louder is a damaged number, which would spread in a resampler
@@ -55,6 +61,7 @@ class SoundTrack:
     def __iter__(self) -> Iterator[NDArray[np.float32]]:
         """Raises InputError where the sample rate changes, where nothing can be decoded, and as `_silence` does."""
         origin = position = touching = 0
+        strays: list[int] = []  # by how many samples each of the last chunks is off, one after the other
         per_tick, whole = 1, 1  # a tick of the stream lasts per_tick / whole samples
         gathered = _Gathered()
         for frame in self._decoder:
@@ -69,11 +76,20 @@ class SoundTrack:
             if rate != self.rate:
                 raise self._another_rate(rate, position)
             at = position if pts is None else _rounded(pts * per_tick, whole)
-            if -touching <= at - position <= touching:
+            shift = at - position
+            if -touching <= shift <= touching:
+                strays.clear()
+                shift = 0
+            else:
+                strays.append(shift)
+                shift = self._lasting(strays)
+            if not shift:
                 position += count
                 if ready := gathered.add(frame):
                     yield from map(self._mono, ready)
                 continue
+            strays.clear()
+            at = position + shift
             yield from map(self._mono, gathered.take())
             if at > position:
                 self.holes.append((position - origin, at - origin))
@@ -86,6 +102,16 @@ class SoundTrack:
         yield from map(self._mono, gathered.take())
         if not self.rate and self.errors:
             raise _undecodable(self._path)
+
+    def _lasting(self, strays: list[int]) -> int:
+        """By how many samples the sound has shifted, from how far the last chunks are off; 0 where it only jitters."""
+        alike, many = strays[-_ALIKE:], strays[-_MANY:]
+        if abs(strays[-1]) > _GAP_SECONDS * self.rate:
+            return strays[-1]
+        if len(alike) == _ALIKE and max(alike) - min(alike) <= _ALIKE_SECONDS * self.rate:
+            return sorted(alike)[_ALIKE // 2]
+        middle = sorted(many)[len(many) // 2]
+        return middle if len(many) == _MANY and abs(middle) > _MUCH_SECONDS * self.rate else 0
 
     def _another_rate(self, rate: int, position: int) -> InputError:
         return InputError(
