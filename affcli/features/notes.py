@@ -48,8 +48,9 @@ Then: affcli embed faces/ out/ --encoder expnet:expnet.onnx
 
 The network takes blue, green, red from 0 to 255 at 224 px and subtracts its mean picture itself; the published program
 subtracts that of ShapeNet, and so does this. That program gives it the face's box with a quarter of its side added on
-each side, not turned upright: of the templates, m3t-128 is nearest. The vector is pool5, 2048 numbers, which GRU fusion
-takes; the 29 coefficients of expression are a last layer after it.
+each side, not turned upright: of the templates, m3t-128 is nearest (affcli extract-faces --template m3t-128). The
+vector is pool5, 2048 numbers, which GRU fusion takes; the 29 coefficients of expression are a last layer after it. All
+of this is taken for granted: no setting below needs to be said.
 """
 
 SENET101_FER = """\
@@ -66,7 +67,8 @@ TCAE (github.com/mysee1989/TCAE, no licence stated) is published as code; whoeve
   affcli embed faces/ out/ --encoder tcae:tcae.onnx --output emotion
 
 It takes red, green, blue from 0 to 1 at 256 px. M3T's own files have 268 columns: the 256 of the encoder, then 12
-scores of action units; a network that gives 268 is cut to the first 256.
+scores of action units; a network that gives 268 is cut to the first 256. Of the settings below, only --output may need
+to be said.
 """
 
 ARCFACE = """\
