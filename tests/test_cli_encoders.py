@@ -61,7 +61,8 @@ def test_json_is_one_object_per_line(affcli: Affcli) -> None:
     hog = next(row for row in rows if row["name"] == "hog")
     assert (hog["reads"], hog["branch"], hog["width"], hog["state"]) == ("crops", "face", 1296, "ready")
     assert hog["settings"]["cell"] == {
-        "default": 16, "meaning": "side of a cell", "unit": "px", "least": 1, "most": None, "choices": None, "source": None,
+        "default": 16, "meaning": "side of a cell", "unit": "px", "least": 1, "most": None, "choices": None,
+        "source": None,
     }  # fmt: skip
 
 
