@@ -1,8 +1,8 @@
-"""Windows back to frames: every frame gets the mean of what the windows around it say."""
+"""Windows back to frames: every frame gets the mean of what the windows around it say, and several networks one."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from affcli.metrics import ccc
 from affcli.models.device import memory_explained
 
 
@@ -29,14 +30,16 @@ class Batch(Protocol):
         """(b,): the frame, of all frames to predict, that each window begins at."""
 
 
-def predict(model: nn.Module, batches: Iterable[Batch], frames: int, device: torch.device) -> NDArray[np.float64]:
-    """Valence and arousal of `frames` frames, the flat mean over the windows each is in: (frames, 2), in [-1, 1].
+def predict(
+    model: nn.Module, batches: Iterable[Batch], frames: int, device: torch.device, weights: str = "flat"
+) -> NDArray[np.float64]:
+    """Valence and arousal of `frames` frames, the mean over the windows each is in: (frames, 2), in [-1, 1].
 
-    Leaves `model` on `device`, ready to predict again.
+    `weights` is that of `Overlap`.  Leaves `model` on `device`, ready to predict again.
 
     Raises ValueError where a frame is in no window, UsageError where a batch does not fit into memory.
     """
-    total = Overlap(frames)
+    total = Overlap(frames, weights)
     model.to(device).eval()
     for batch in batches:
         with torch.inference_mode(), memory_explained(len(batch.inside)):
@@ -52,21 +55,78 @@ def to_tensors(batch: Batch, device: torch.device) -> tuple[Mapping[str, torch.T
 
 
 class Overlap:
-    """The flat mean of overlapping windows over `frames` frames."""
+    """The mean of overlapping windows over `frames` frames.
 
-    def __init__(self, frames: int) -> None:
+    With `weights` "flat" every window says as much; with "triangular" it says the more of a frame, the further the
+    frame is from the nearer end of the window: step i of t weighs min(i + 1, t - i).
+    """
+
+    def __init__(self, frames: int, weights: str = "flat") -> None:
         self._sums = np.zeros((frames, 2))
-        self._counts = np.zeros(frames, np.int64)
+        self._weights = np.zeros(frames, np.int64)
+        self._triangular = {"flat": False, "triangular": True}[weights]
 
     def add(self, affect: NDArray[np.float32], inside: NDArray[np.bool_], first: NDArray[np.int64]) -> None:
         """Add windows (b, t, 2) that begin at frames `first` (b,); what is not `inside` (b, t) is left out."""
-        frames = (first[:, None] + np.arange(affect.shape[1]))[inside]
-        np.add.at(self._sums, frames, affect[inside])
-        np.add.at(self._counts, frames, 1)
+        steps = np.arange(affect.shape[1])
+        weights = np.ones(inside.shape, np.int64)
+        if self._triangular:
+            weights = np.minimum(steps + 1, inside.sum(axis=1, keepdims=True) - steps)
+        frames, weights = (first[:, None] + steps)[inside], weights[inside]
+        np.add.at(self._sums, frames, affect[inside] * weights[:, None])
+        np.add.at(self._weights, frames, weights)
 
     def mean(self) -> NDArray[np.float64]:
         """(frames, 2).  Raises ValueError where a frame is in no window."""
-        if not self._counts.all():
-            raise ValueError(f"frame {int(np.argmin(self._counts))} is in no window")
-        mean: NDArray[np.float64] = self._sums / self._counts[:, None]
+        if not self._weights.all():
+            raise ValueError(f"frame {int(np.argmin(self._weights))} is in no window")
+        mean: NDArray[np.float64] = self._sums / self._weights[:, None]
         return mean
+
+
+def shares(scores: Sequence[float]) -> NDArray[np.float64]:
+    """What each of m networks counts, (m,), by its CCC on the validation clips: in proportion to it, and 1 in all.
+
+    A CCC below 0 counts as 0; where none is above 0 there is nothing to tell them apart by, and all count alike.
+    """
+    good = np.clip(np.asarray(scores, np.float64), 0, None)
+    if not good.any():
+        return np.full(len(good), 1 / len(good))
+    shared: NDArray[np.float64] = good / good.sum()
+    return shared
+
+
+def centred(curves: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Curves of one dimension of one clip (m, n), moved, each as a whole, to one mean: (m, n).
+
+    Curve i becomes `curve_i - mean_i + sum_j(a_j mean_j) / sum_j(a_j)`, where a_j is the mean CCC of curve j with each
+    of the others.  So the AVEC 2016 data set makes one gold standard of several raters (its run_gold_standard.m), and
+    Zhang et al. 2021 (arXiv 2107.01175) one prediction of the networks of several folds, whose code writes the formula
+    out.  A mean CCC below 0, which neither foresees, counts as 0; where none is above 0, all count alike.
+    """
+    means = curves.mean(axis=1, keepdims=True)
+    agreement = [
+        np.mean([_agreement(one, other) for j, other in enumerate(curves) if j != i] or [0.0])
+        for i, one in enumerate(curves)
+    ]
+    moved: NDArray[np.float64] = curves - means + shares([float(one) for one in agreement]) @ means
+    return moved
+
+
+def _agreement(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
+    """CCC of two curves; 0 where one of them is constant, so that it is not defined."""
+    found = ccc(one, other)
+    return 0.0 if np.isnan(found) else found
+
+
+def combine(
+    curves: NDArray[np.float64], counts: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The mean of m networks' curves (m, n, 2), and the standard deviation around it: (n, 2) each.
+
+    `counts` (m, 2) is what each network counts in each dimension, 1 in all.  The deviation is that of the population,
+    sqrt(sum_i(counts_i (curve_i - mean)^2)).
+    """
+    mean = (counts[:, None] * curves).sum(axis=0)
+    variance = (counts[:, None] * (curves - mean) ** 2).sum(axis=0)
+    return mean, np.sqrt(variance)

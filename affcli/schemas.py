@@ -208,7 +208,7 @@ FEATURES = Schema(
 
 AFFECT = Schema(
     "affect",
-    1,
+    2,
     "Valence and arousal of every frame: labels and predictions alike.",
     ("clip", "frame"),
     (
@@ -216,6 +216,17 @@ AFFECT = Schema(
         Column("valid", "bool", "", "valence and arousal are both known"),
         Column("valence", "float64", "", "negative to positive, -1 to 1; null where not annotated", True),
         Column("arousal", "float64", "", "passive to active, -1 to 1; null where not annotated", True),
+        *(
+            Column(
+                f"{name}_std",
+                "float64",
+                "",
+                f"standard deviation of {name} over several networks; null without",
+                True,
+                since=2,
+            )
+            for name in ("valence", "arousal")
+        ),
     ),
     None,
     (

@@ -28,6 +28,8 @@ def test_files_become_tables_and_a_second_run_keeps_them(affcli: Command, tmp_pa
         "valid": [True, False, True],
         "valence": [0.5, None, 0.1],
         "arousal": [-0.25, None, 0.0],
+        "valence_std": [None] * 3,
+        "arousal_std": [None] * 3,
     }
     assert table.header.facts == {"annotated": 2, "format": "aff-wild2"}
     assert table.header.recipe["step"] == "import-labels"

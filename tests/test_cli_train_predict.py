@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import io
 import json
 import os
@@ -19,6 +20,7 @@ from typer.testing import CliRunner, Result
 
 from affcli import recipes, tables
 from affcli.cli import app
+from affcli.configs import Training
 from affcli.errors import AffcliError, InputError, OutputError, SchemaError, UsageError
 from affcli.labels.read import read_affect
 from affcli.schemas import AFFECT, FEATURES
@@ -91,7 +93,8 @@ def test_a_run_says_what_it_did(data: Path) -> None:
     lines = [json.loads(line) for line in (data / "run" / "metrics.jsonl").read_text().splitlines()]
     assert [line["epoch"] for line in lines] == [1, 2, 3]
     assert max(line["val_ccc_mean"] for line in lines) == best["validation"]["mean"]  # type: ignore[index]
-    assert set(lines[0]) == {"epoch", "train_loss", "val_ccc_valence", "val_ccc_arousal", "val_ccc_mean"}
+    assert set(lines[0]) == {"epoch", "train_loss", "val_ccc_valence", "val_ccc_arousal", "val_ccc_mean", "lr"}
+    assert {line["lr"] for line in lines} == {0.01}
 
 
 def test_standardisation_is_fitted_on_the_training_clips_alone(data: Path) -> None:
@@ -161,12 +164,85 @@ def test_single_branches_take_their_feature_set(data: Path, model: str, sets: li
         (["--encoder", "hug"], "--encoder hug: is no feature set of"),
         (["--encoder", "hog", "--model", "gru-audio"], "finds no audio features"),
         (["--lr", 1e30], "made the loss infinite or NaN"),
+        (["--loss", "mse+mea"], r"--loss mse\+mea: has the term 'mea', expected mse, l1, ccc"),
+        (["--schedule", "cyclic", "--warmup", 1], "--warmup 1: does not go with --schedule cyclic"),
+        (["--precision", "fp16"], "--precision fp16: needs a CUDA device"),
     ],
 )
 def test_wrong_training_options(data: Path, options: list[object], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         run("train", data / "w.parquet", "-o", data / "new", *TRAIN, *options)
     assert not (data / "new" / "best.json").exists()
+
+
+OTHERWISE = {
+    "loss": "0.5*mse+ccc",
+    "ccc_over": "window",
+    "ccc_moments": "mixed",
+    "optimizer": "adamw",
+    "lr": 0.02,
+    "momentum": 0.5,
+    "weight_decay": 0.01,
+    "clip": 1.0,
+    "schedule": "plateau",
+    "warmup": 0.5,
+    "lr_min": 1e-5,
+    "cycle_up": 2.0,
+    "plateau_factor": 0.25,
+    "plateau_patience": 1,
+    "ema": 0.5,
+    "precision": "bf16",
+    "compile": False,
+    "balance": "valence",
+    "batch": 8,
+    "accumulate": 2,
+    "epochs": 2,
+    "patience": 2,
+    "seed": 5,
+}
+
+
+def test_every_setting_is_an_option_and_in_the_recipe(data: Path) -> None:
+    options = [word for name, value in OTHERWISE.items() if value for word in (f"--{name.replace('_', '-')}", value)]
+    command = ["train", data / "w.parquet", "--device", "cpu", *options, "-o"]
+    run(*command, data / "one")
+    config = dict(description(data / "one")["recipe"]["config"])  # type: ignore[index]
+    assert set(OTHERWISE) == {field.name for field in dataclasses.fields(Training)}
+    assert {name: config[name] for name in OTHERWISE} == OTHERWISE
+    run(*command, data / "other")
+    for name in ("best.safetensors", "best.json", "metrics.jsonl"):
+        assert (data / "one" / name).read_bytes() == (data / "other" / name).read_bytes()
+
+
+@pytest.mark.parametrize(
+    "options", [["--ema", 1], ["--clip", -1], ["--plateau-factor", 1.5], ["--schedule", "line"], ["--accumulate", 0]]
+)
+def test_settings_out_of_bounds_are_refused(data: Path, options: list[object]) -> None:
+    found = invoke("train", data / "w.parquet", "-o", data / "new", *options)
+    assert found.exit_code == 2 and f"Invalid value for '{options[0]}'" in found.stderr
+
+
+def test_a_dry_run_says_how_large_and_writes_nothing(data: Path) -> None:
+    before = sorted(data.rglob("*"))
+    options = ["--batch", 8, "--accumulate", 2, "--optimizer", "adam", "--epochs", 5, "--device", "cpu", "--dry-run"]
+    found = invoke("train", data / "w.parquet", "-o", data / "new", *options)
+    lines = found.stdout.splitlines()
+    windows = len(tables.read(data / "w.parquet", tables.read_header(data / "w.parquet").schema).column("clip")) - 4
+    steps = -(-windows // 8)
+    assert lines[:3] == [
+        "hog: 4 x 15 x 3 (windows, frames, numbers)",
+        "mel: 4 x 15 x 2 (windows, frames, numbers)",
+        "output: 4 x 15 x 2",
+    ]
+    tensors = safetensors.numpy.load_file(data / "run" / "best.safetensors")
+    learnt = [v.size for k, v in tensors.items() if k.startswith("model.") and "running" not in k and "num_b" not in k]
+    assert lines[3:6] == [
+        f"parameters: {sum(learnt)}",
+        f"windows per epoch: {windows}, of 4 clips",
+        f"steps per epoch: {steps}, {5 * steps} at most",
+    ]
+    assert lines[6].startswith("memory: about ") and len(lines) == 7
+    assert sorted(data.rglob("*")) == before
 
 
 def rewindow(data: Path, *options: object) -> Path:

@@ -104,8 +104,20 @@ def test_features() -> None:
     assert [line.strip().partition(":")[0] for line in outline(table.header.recipe)] == ["embed", "extract-faces"]
 
 
-def test_affect() -> None:
+def test_affect_of_version_1_has_no_standard_deviations() -> None:
     table = read(AFFECT)
+    assert table.header.version == 1
+    assert np.isnan(table.column("valence_std")).all() and np.isnan(table.column("arousal_std")).all()
+
+
+def test_affect_of_version_2() -> None:
+    assert read(AFFECT, 2).column("valence_std") == pytest.approx([0.25, 0, np.nan, 0.5], nan_ok=True)
+    assert read(AFFECT, 2).column("arousal_std") == pytest.approx([0, 0.125, np.nan, 1], nan_ok=True)
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_affect(version: int) -> None:
+    table = read(AFFECT, version)
     assert table.header.facts == {"annotated": 3, "format": "aff-wild2"}
     (found,) = read_affect(table.path)
     assert found.valid.tolist() == [True, True, False, True]

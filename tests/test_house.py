@@ -33,6 +33,7 @@ BIG = {
     "soxr": {"media"},
     "torch": {"features", "models", "training", "prediction"},
     "safetensors": {"features", "training"},
+    "h5py": {"training"},
     "timm": {"features"},
     "torchvision": {"features"},
     "huggingface_hub": {"features"},
@@ -47,12 +48,14 @@ MAY_IMPORT = {
     "faces": {"media"},  # a frame is what both speak of
     "features": {"faces"},  # one network, two readings: detector and encoder
     "training": {"models", "metrics", "prediction", "windows"},
-    "prediction": {"models", "windows"},
+    "prediction": {"models", "windows", "metrics"},  # an ensemble asks how well its runs agree
     "models": {"windows"},
     "scoring": {"metrics", "labels"},
 }
 # Rooms and files that open files by name; the others are given arrays.
-TAKES_FILE_NAMES = {"media", "labels", "training/checkpoint", "training/description", *GROUND_FLOOR}
+TAKES_FILE_NAMES = {
+    "media", "labels", "training/checkpoint", "training/description", "training/keras_file", *GROUND_FLOOR
+}  # fmt: skip
 
 
 def room(path: Path) -> str:
@@ -175,7 +178,7 @@ def test_dependencies_are_those_that_are_imported() -> None:
 
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     declared = {re.split(r"[<>=~\[]", line)[0].lower() for line in project["dependencies"]}
-    optional = {package for name in ENCODERS for package in ENCODERS[name].packages}
+    optional = {package for name in ENCODERS for package in ENCODERS[name].packages} | {"h5py"}
     roots = {name.split(".")[0] for path in MODULES for name in imports(path)} - sys.stdlib_module_names - {"affcli"}
     distributions = packages_distributions()
     imported = {distributions[root][0].lower() for root in roots - optional}

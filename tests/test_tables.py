@@ -81,6 +81,7 @@ def test_the_recorded_digest_is_the_array_files(features: Path) -> None:
 def test_nan_becomes_null_and_comes_back_as_nan(tmp_path: Path) -> None:
     path = tmp_path / "a.affect.parquet"
     values = columns(2) | {"valence": np.array([0.5, np.nan]), "arousal": np.array([-0.5, np.nan])}
+    values |= {"valence_std": np.full(2, np.nan), "arousal_std": np.full(2, np.nan)}
     values["time_us"] = np.array([None, None], dtype=object)
     tables.write(path, AFFECT, values, recipe=RECIPE, inputs=[], facts={})
     assert pq.read_table(path)["valence"].to_pylist() == [0.5, None]

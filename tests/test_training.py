@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from affcli import metrics
 from affcli.configs import GruFusion, Training
-from affcli.errors import InputError, SchemaError, UsageError
+from affcli.errors import AssetError, InputError, SchemaError, UsageError
 from affcli.models import device
 from affcli.training import losses
+from affcli.training.averaging import Average
 from affcli.training.data import ClipData, Standardisation, WindowedClips, fit_standardisation
+from affcli.training.estimate import estimate
 from affcli.training.fit import Epoch, fit, new_model
+from affcli.training.optimisation import Optimisation, check, new_optimizer
+from affcli.training.optimizers import KerasRmsprop
+from affcli.training.sampling import Sampler, mean_valence
 from affcli.windows import FeatureSet, cut
 
 torch.set_num_threads(1)
@@ -189,7 +197,7 @@ def train(settings: Training, val: list[ClipData] | None = None) -> tuple[list[E
 
 
 @pytest.mark.parametrize("loss", ["mse", "ccc"])
-@pytest.mark.parametrize("optimizer", ["rmsprop", "adam"])
+@pytest.mark.parametrize("optimizer", ["rmsprop", "adam", "adamw", "sgd"])
 def test_training_learns_and_is_reproducible(loss: str, optimizer: str) -> None:
     settings = Training(loss=loss, optimizer=optimizer, lr=0.01, batch=4, epochs=6)
     epochs, weights = train(settings)
@@ -271,3 +279,262 @@ def test_building_a_model_leaves_the_random_state_alone() -> None:
     before = torch.random.get_rng_state()
     new_model("gru-face", {"hog": FeatureSet(3, "face", {})}, GruFusion(face_units=(8,)), 0)
     assert torch.equal(torch.random.get_rng_state(), before)
+
+
+def test_every_setting_of_a_training_changes_it_and_is_reproducible() -> None:
+    plain = Training(lr=0.01, batch=8, epochs=3, optimizer="adam")
+    first, weights = train(plain)
+    changes: dict[str, object] = {
+        "loss": "0.5*mse+l1+ccc",
+        "weight_decay": 0.1,
+        "clip": 0.01,
+        "schedule": "cosine",
+        "warmup": 1.0,
+        "ema": 0.9,
+        "precision": "bf16",
+        "balance": "valence",
+        "accumulate": 2,
+    }
+    for name, value in changes.items():
+        config = dataclasses.replace(plain, **{name: value})
+        epochs, changed = train(config)
+        assert epochs != first, name
+        assert any(not torch.equal(values, weights[key]) for key, values in changed.items()), name
+        again, same = train(config)
+        assert again == epochs, name
+        assert all(torch.equal(values, same[key]) for key, values in changed.items()), name
+
+
+def test_a_ccc_loss_can_be_of_windows_and_of_mixed_moments() -> None:
+    losses_of = {
+        (over, moments): train(Training(loss="ccc", ccc_over=over, ccc_moments=moments, epochs=1))[0][0].train_loss
+        for over in ("batch", "window")
+        for moments in ("population", "mixed")
+    }
+    assert len(set(losses_of.values())) == 4
+
+
+def test_epochs_tell_the_learning_rate_of_their_last_step() -> None:
+    epochs, _ = train(Training(lr=0.01, batch=4, epochs=3, schedule="cosine", lr_min=0.0))
+    wanted = [0.01 * (1 + np.cos(np.pi * step / 12)) / 2 for step in (3, 7, 11)]
+    assert [one.lr for one in epochs] == pytest.approx(wanted)
+    assert epochs[0].to_json()["lr"] == epochs[0].lr
+    epochs, _ = train(Training(lr=1e-9, lr_min=0.0, batch=4, epochs=9, schedule="plateau", plateau_patience=0))
+    assert epochs[0].lr == 1e-9
+    halvings = np.cumsum([not one.improved for one in epochs[:-1]])
+    assert [one.lr for one in epochs[1:]] == pytest.approx(1e-9 * 0.5**halvings) and halvings[-1] > 0
+
+
+def test_optimisers_are_what_the_settings_say() -> None:
+    model = nn.Linear(2, 1)
+    for name, kind in (("adam", torch.optim.Adam), ("adamw", torch.optim.AdamW), ("sgd", torch.optim.SGD)):
+        made = new_optimizer(model, Training(optimizer=name, lr=0.25, weight_decay=0.5, momentum=0.75))
+        assert type(made) is kind
+        assert made.defaults["lr"] == 0.25 and made.defaults["weight_decay"] == 0.5
+        assert made.defaults.get("momentum", 0.75) == 0.75
+
+
+def test_weight_decay_of_rmsprop_is_part_of_the_gradient() -> None:
+    def after(weight_decay: float, gradient: float) -> float:
+        weight = nn.Linear(1, 1, bias=False)
+        nn.init.constant_(weight.weight, 2.0)
+        made = new_optimizer(weight, Training(lr=0.25, weight_decay=weight_decay))
+        assert type(made) is KerasRmsprop
+        for _ in range(2):
+            weight.weight.grad = torch.tensor([[gradient]])
+            made.step()
+        return float(weight.weight.detach())
+
+    first = 0.25 + 0.5 * 2.0  # gradient and decay
+    rate = 0.25 / np.sqrt(0.1 * first**2 + 1e-7)
+    middle = 2.0 - rate * first
+    second = 0.25 + 0.5 * middle
+    end = middle - 0.25 * second / np.sqrt(0.9 * 0.1 * first**2 + 0.1 * second**2 + 1e-7)
+    assert after(0.5, 0.25) == pytest.approx(end, rel=1e-5)
+    assert after(0.0, 0.25) != pytest.approx(end, rel=1e-2)
+
+
+class Frames(nn.Module):
+    """A linear network, frame by frame: without batch normalisation or dropout."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(3, 2)
+        nn.init.constant_(self.layer.weight, 0.1)
+        nn.init.zeros_(self.layer.bias)
+
+    def forward(self, features: dict[str, torch.Tensor], _inside: torch.Tensor) -> torch.Tensor:
+        affect: torch.Tensor = self.layer(features["hog"])
+        return affect
+
+
+def partly_labelled() -> WindowedClips:
+    """Four windows of 15, 10, 5 and 2 labelled frames."""
+    one = toy(0, 60)
+    for window, count in enumerate((15, 10, 5, 2)):
+        one.labelled[15 * window + count : 15 * (window + 1)] = False
+    return windowed([one], 15, 0)
+
+
+def stepped(config: Training, parts: int, steps: int = 1) -> tuple[float, torch.Tensor]:
+    """The loss and the weights after some steps of sgd on the same four windows, in so many parts."""
+    torch.manual_seed(0)
+    model, windows = Frames(), partly_labelled()
+    optimisation = Optimisation(model, dataclasses.replace(config, optimizer="sgd", momentum=0.0), CPU, 1)
+    for _ in range(steps):
+        loss = optimisation.step([windows.gather(part) for part in np.array_split(np.arange(4), parts)])
+    return loss, torch.cat([one.detach().flatten() for one in model.parameters()])
+
+
+@pytest.mark.parametrize("loss", ["mse", "l1", "2*mse+l1"])
+def test_gradients_of_parts_add_up_to_those_of_the_batch(loss: str) -> None:
+    whole, weights = stepped(Training(loss=loss, lr=0.5), 1)
+    for parts in (2, 3, 4):
+        found, same = stepped(Training(loss=loss, lr=0.5), parts)
+        assert found == pytest.approx(whole, rel=1e-6)
+        assert torch.allclose(same, weights, rtol=0, atol=1e-7)
+
+
+def test_a_ccc_loss_is_of_each_part() -> None:
+    windows = partly_labelled()
+    found, _ = stepped(Training(loss="ccc"), 2)
+    model = Frames()
+    wanted = 0.0
+    for part, frames in ((np.array([0, 1]), 25), (np.array([2, 3]), 7)):
+        one = windows.gather(part)
+        labelled = torch.from_numpy(one.labelled)
+        prediction = model({"hog": torch.from_numpy(one.features["hog"])}, labelled)
+        loss = losses.ccc(prediction[labelled], torch.from_numpy(one.labels)[labelled])
+        wanted += float(loss.detach()) * frames / 32
+    assert found == pytest.approx(wanted, rel=1e-6)
+
+
+def test_a_batch_in_parts_takes_as_many_steps() -> None:
+    _, weights = train(Training(batch=4, epochs=3, accumulate=2))
+    # 13 windows are 4 batches: three of two parts, and one of a single window.
+    assert weights["branches.0.settle.0.norm.num_batches_tracked"] == 3 * 7
+
+
+def test_gradients_are_clipped_together() -> None:
+    start = torch.cat([one.detach().flatten() for one in Frames().parameters()])
+    _, free = stepped(Training(lr=1.0), 1)
+    step = (free - start).norm()
+    _, clipped = stepped(Training(lr=1.0, clip=0.01), 1)
+    assert (clipped - start).norm() == pytest.approx(0.01, rel=1e-3) and step > 0.1
+    assert torch.allclose((clipped - start) / 0.01, (free - start) / step, atol=1e-3)
+    _, loose = stepped(Training(lr=1.0, clip=1e9), 1)
+    assert torch.equal(loose, free)
+
+
+def test_the_running_average_by_hand() -> None:
+    model = nn.BatchNorm1d(1)
+    average = Average(model, 0.25)
+    decays = [2 / 11, 3 / 12, 0.25]
+    wanted = 0.0
+    for step, decay in enumerate(decays):
+        with torch.no_grad():
+            assert model.running_mean is not None and model.num_batches_tracked is not None
+            model.bias.fill_(step + 1.0)
+            model.running_mean.fill_(-step - 1.0)
+            model.num_batches_tracked.fill_(step + 1)
+        average.update(model)
+        wanted = decay * wanted + (1 - decay) * (step + 1)
+    average.swap(model)
+    assert float(model.bias.detach()) == pytest.approx(wanted) and float(model.running_mean) == pytest.approx(-wanted)
+    assert model.num_batches_tracked == 3
+    average.swap(model)
+    assert (float(model.bias.detach()), float(model.running_mean)) == (3, -3)
+
+
+def test_the_average_is_validated_and_the_training_goes_on_from_the_weights() -> None:
+    plain, weights = train(Training(lr=0.01, batch=4, epochs=3))
+    averaged, other = train(Training(lr=0.01, batch=4, epochs=3, ema=0.5))
+    assert [one.train_loss for one in averaged] == [one.train_loss for one in plain]
+    assert all(one.mean != two.mean for one, two in zip(averaged, plain, strict=True))
+    assert any(not torch.equal(values, weights[name]) for name, values in other.items())
+
+
+def test_balanced_windows() -> None:
+    labels = np.full((60, 2), 0.5)
+    labels[15:30] = -0.5
+    labels[:5] = np.nan
+    labels[5, 0] = -1.0
+    windows = windowed([clip("a", ramp(60), labels)], 15, 0)
+    assert mean_valence(windows) == pytest.approx([0.35, -0.5, 0.5, 0.5])
+    sampler = Sampler(windows, "valence", 0)
+    orders = [sampler.epoch() for _ in range(20)]
+    assert len(sampler) == 6
+    assert all(np.bincount(order).tolist() == [1, 3, 1, 1] for order in orders)
+    assert len({tuple(order) for order in orders}) > 10
+    again = Sampler(windows, "valence", 0)
+    assert [again.epoch().tolist() for _ in range(20)] == [order.tolist() for order in orders]
+    plain = Sampler(windows, "none", 3)
+    assert plain.epoch().tolist() == np.random.default_rng(3).permutation(4).tolist() and len(plain) == 4
+
+
+def test_balance_draws_those_it_repeats_once_more_anew() -> None:
+    labels = np.full((75, 2), 0.5)
+    labels[:30] = -0.5
+    sampler = Sampler(windowed([clip("a", ramp(75), labels)], 15, 0), "valence", 0)
+    counts = {tuple(np.bincount(sampler.epoch()).tolist()) for _ in range(20)}
+    assert counts == {(1, 2, 1, 1, 1), (2, 1, 1, 1, 1)}
+
+
+@pytest.mark.parametrize(("value", "which"), [(-0.5, "every"), (0.0, "no")])
+def test_balance_needs_windows_of_both_kinds(value: float, which: str) -> None:
+    windows = windowed([clip("a", ramp(30), np.full((30, 2), value))], 15, 0)
+    with pytest.raises(UsageError, match=f"--balance valence: {which} training window has a mean valence below 0"):
+        Sampler(windows, "valence", 0)
+
+
+def test_half_precision_that_the_device_lacks_is_refused() -> None:
+    with pytest.raises(UsageError, match=r"--precision fp16: needs a CUDA device, and this is cpu.*bf16"):
+        check(Training(precision="fp16"), CPU)
+    check(Training(precision="bf16"), CPU)
+    check(Training(precision="fp16"), torch.device("cuda"))
+
+
+def test_half_precision_learns_and_leaves_float32_weights() -> None:
+    epochs, weights = train(Training(loss="ccc", lr=0.01, batch=4, epochs=6, precision="bf16"))
+    assert max(one.mean for one in epochs) > 0.7
+    assert {values.dtype for values in weights.values()} == {torch.float32, torch.int64}
+
+
+def test_compile_is_asked_for_and_trains_the_same_weights(monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled: list[nn.Module] = []
+
+    def compile_it(model: nn.Module) -> nn.Module:
+        compiled.append(model)
+        return model
+
+    monkeypatch.setattr(torch, "compile", compile_it)
+    plain, _ = train(Training(batch=4, epochs=1))
+    assert compiled == []
+    assert train(Training(batch=4, epochs=1, compile=True))[0] == plain
+    assert len(compiled) == 1
+
+
+def test_a_network_that_torch_cannot_compile_is_explained(monkeypatch: pytest.MonkeyPatch) -> None:
+    def failing(*_: object) -> None:
+        raise torch._dynamo.exc.TorchDynamoException("no compiler\nmuch more")
+
+    monkeypatch.setattr(torch, "compile", lambda _: failing)
+    with pytest.raises(AssetError, match=r"--compile: torch could not compile the network \(no compiler\)"):
+        train(Training(epochs=1, compile=True))
+
+
+def test_training_labels_must_change() -> None:
+    still = windowed([clip("s", ramp(30)[:, [0, 1, 1]], np.tile([0.2, 0.3], (30, 1)))], 15, 5)
+    with pytest.raises(InputError, match="training clips: have the same valence in every annotated frame"):
+        next(fit(Frames(), still, windowed([toy(3)], 15, 5), Training(), CPU))
+
+
+def test_the_size_of_a_training_is_estimated() -> None:
+    windows = windowed([toy(0), toy(1)], 15, 5)
+    size = estimate(Frames(), windows, Training(batch=4, optimizer="adam", ema=0.5))
+    assert (size.parameters, size.part, size.windows, size.steps) == (8, 4, 12, 3)
+    assert size.state_bytes == 8 * 4 * 5  # weights, gradients, two moments, average
+    assert size.batch_bytes >= 4 * 15 * (3 + 2) * 4 + 4 * 15
+    half = estimate(Frames(), windows, Training(batch=4, accumulate=2, optimizer="sgd", momentum=0.0))
+    assert half.batch_bytes * 2 == size.batch_bytes
+    assert half.state_bytes == 8 * 4 * 2

@@ -5,23 +5,22 @@ from __future__ import annotations
 import io
 import logging
 import sys
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import typer
 
-from affcli.cli.options import DEVICE, FORCE
+from affcli.cli.options import DEVICE, FORCE, configure, setting
 from affcli.cli.progress import progress, say
 from affcli.cli.runs import Run
+from affcli.configs import Prediction
 from affcli.errors import AffcliError, InputError, SchemaError, UsageError
 
 if TYPE_CHECKING:
-    from affcli.cli.featuresets import FeatureFile
+    from affcli.cli.ensemble import Ensemble
     from affcli.cli.to_predict import Clip
     from affcli.labels.affect import Affect
     from affcli.recipes import Recipe
-    from affcli.training.checkpoint import Checkpoint
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +34,10 @@ OUT = typer.Option(
     "-o",
     help="A directory for a table per clip, or one table (.parquet), or one CSV file (.csv), or - for CSV on stdout.",
 )
+WITH = typer.Option([], "--with", metavar="RUN", help="One more run, to be averaged with the first; repeatable.")
+FORCE_RECIPE = typer.Option(
+    False, "--force-recipe", help="Use features that were made otherwise than those of the training, with a warning."
+)
 SPLIT = typer.Option("all", "--split", help="Which clips of a windows table to predict.")
 BATCH = typer.Option(256, "--batch", min=1, help="Windows at a time; fewer need less memory.")
 
@@ -43,63 +46,40 @@ def predict(
     run: Path = RUN,
     sources: list[Path] = SOURCES,
     out: Path = OUT,
+    more: list[Path] = WITH,
     split: Literal["train", "val", "test", "all"] = SPLIT,
+    overlap_weights: Literal["flat", "triangular"] = setting(Prediction, "overlap_weights"),
+    ensemble: Literal["mean", "weighted", "centred"] = setting(Prediction, "ensemble"),
+    std: bool = setting(Prediction, "std"),
+    smooth: str = setting(Prediction, "smooth", metavar="METHOD:WINDOW"),
     batch: int = BATCH,
     device: Literal["auto", "cpu", "cuda", "mps"] = DEVICE,
+    force_recipe: bool = FORCE_RECIPE,
     force: bool = FORCE,
 ) -> None:
-    """Predict valence and arousal of every frame with a trained network.
+    """Predict valence and arousal of every frame with a trained network, or with several (--with).
 
     The features must be made as those of the training were. Every frame gets a value, whether or not the features
-    describe it: the mean over the windows it is in. In a directory, only missing and outdated tables are made.
+    describe it: the mean over the windows it is in. Several networks may need other features each; the sources have
+    to hold them all. What they say is averaged, then smoothed, then cut off at -1 and 1. In a directory, only missing
+    and outdated tables are made.
     """
-    from affcli import recipes
-    from affcli.cli.to_predict import clips_of
+    from affcli.cli.ensemble import Ensemble, recipe_of, runs_of
+    from affcli.cli.to_predict import work_of
     from affcli.models.device import pick
-    from affcli.training.checkpoint import load
-    from affcli.training.description import DESCRIPTION, TENSORS
+    from affcli.smoothing import canonical, parse
 
     _check(out)
-    checkpoint = load(run.parent if run.name == DESCRIPTION else run)
-    if not checkpoint.description.finished:
-        log.warning("%s: its training was broken off; this is its best epoch until then", run)
-    plan, clips = clips_of(sources, checkpoint.description, split)
-    recipe = recipes.recipe(
-        "predict",
-        {"model": checkpoint.description.model, **recipes.plain(plan)},
-        weights={TENSORS: checkpoint.description.tensors},
-        parents=[checkpoint.description.recipe],
-    )
-    network = _Network(checkpoint, batch, pick(device))
+    smooth = canonical(parse(smooth))
+    config = configure(Prediction, locals())
+    runs = runs_of([run, *more], config)
+    work = work_of(sources, [one.description for one in runs], split, force_recipe)
+    recipe = recipe_of(runs, work, config)
+    network = Ensemble(runs, config, batch, pick(device))
     if out.is_dir() or (out.suffix not in (".parquet", ".csv") and str(out) != "-"):
-        _write_each(out, clips, network, recipe, force)
+        _write_each(out, work.clips, network, recipe, force)
     else:
-        _write_one(out, clips, network, recipe, force)
-
-
-@dataclass(frozen=True)
-class _Network:
-    checkpoint: Checkpoint
-    batch: int
-    device: Any
-
-    def predict(self, clip: Clip, files: dict[str, FeatureFile]) -> Affect:
-        """Valence and arousal of one clip."""
-        import numpy as np
-
-        from affcli.cli.windowed import clip_data
-        from affcli.labels.affect import Affect
-        from affcli.prediction import predict
-        from affcli.training.data import WindowedClips
-
-        data = clip_data(clip.name, files, None)
-        if not any(valid.any() for valid in data.valid.values()):
-            log.warning("clip %s: no features describe any of its frames; its predictions mean nothing", clip.name)
-        starts, lengths = clip.windows(data.frames)
-        which = np.zeros(len(starts), np.int64)
-        windows = WindowedClips([data], which, starts, lengths, self.checkpoint.standardisation)
-        values = predict(self.checkpoint.model, windows.batches(self.batch), data.frames, self.device)
-        return Affect(clip.name, values[:, 0], values[:, 1], next(iter(files.values())).time_us)
+        _write_one(out, work.clips, network, recipe, force)
 
 
 def _check(out: Path) -> None:
@@ -112,7 +92,7 @@ def _check(out: Path) -> None:
         )
 
 
-def _write_each(out: Path, clips: list[Clip], network: _Network, recipe: Recipe, force: bool) -> None:
+def _write_each(out: Path, clips: list[Clip], network: Ensemble, recipe: Recipe, force: bool) -> None:
     """A table for each clip, in a directory."""
     from affcli import tables
     from affcli.clips import table_path
@@ -133,7 +113,7 @@ def _write_each(out: Path, clips: list[Clip], network: _Network, recipe: Recipe,
     run.close()
 
 
-def _write_one(out: Path, clips: list[Clip], network: _Network, recipe: Recipe, force: bool) -> None:
+def _write_one(out: Path, clips: list[Clip], network: Ensemble, recipe: Recipe, force: bool) -> None:
     """All clips in one table or CSV: whole, or not at all."""
     import numpy as np
 

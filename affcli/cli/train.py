@@ -5,12 +5,13 @@ from __future__ import annotations
 import dataclasses
 import logging
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import typer
 
 from affcli import configs
-from affcli.cli.options import DEVICE, ENCODER, FORCE, SEED, configure, setting
+from affcli.cli.fields import with_fields
+from affcli.cli.options import DEVICE, ENCODER, FORCE, configure
 from affcli.cli.progress import Line, say
 from affcli.errors import InputError, UsageError
 from affcli.models import MODELS, inputs_of
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from affcli.training.checkpoint import Checkpoint
     from affcli.training.data import WindowedClips
     from affcli.training.description import Description
+    from affcli.training.estimate import Estimate
     from affcli.training.fit import Epoch
     from affcli.windows import FeatureSet, Part
 
@@ -32,35 +34,35 @@ MODEL = typer.Option(
 )
 
 
+@with_fields(configs.Training)
 def train(
     windows: Path = WINDOWS,
     out: Path = OUT,
     model: str = MODEL,
     encoder: list[str] = ENCODER,
-    loss: Literal["mse", "ccc"] = setting(configs.Training, "loss"),
-    optimizer: Literal["rmsprop", "adam"] = setting(configs.Training, "optimizer"),
-    lr: float = setting(configs.Training, "lr", min=0),
-    batch: int = setting(configs.Training, "batch", min=1),
-    epochs: int = setting(configs.Training, "epochs", min=1),
-    patience: int = setting(configs.Training, "patience", min=1),
-    seed: int = setting(configs.Training, "seed", **SEED),
     device: Literal["auto", "cpu", "cuda", "mps"] = DEVICE,
+    dry_run: bool = typer.Option(False, "--dry-run", help="Only say how large the training will be; write nothing."),
     force: bool = FORCE,
+    **settings: Any,
 ) -> None:
     """Fit a network to labelled windows and keep the epoch that predicts the validation clips best.
 
     After every epoch the validation clips are predicted as a whole and scored: CCC over all their annotated frames,
     mean of valence and arousal. Writes RUN/best.safetensors (weights and standardisation), RUN/best.json (what they
-    are) and RUN/metrics.jsonl (one line per epoch).
+    are) and RUN/metrics.jsonl (one line per epoch, with the learning rate of its last step).
     """
     from affcli import recipes
     from affcli.cli.windowed import read_windows
     from affcli.models.device import pick
     from affcli.training import checkpoint, description
     from affcli.training.data import fit_standardisation
+    from affcli.training.estimate import estimate
     from affcli.training.fit import fit, new_model
+    from affcli.training.optimisation import check
 
-    config = configure(configs.Training, locals())
+    config = configure(configs.Training, settings)
+    where = pick(device)
+    check(config, where)
     index = read_windows(windows)
     sets = inputs_of(model, _chosen(index, encoder))
     network = MODELS[model].config()
@@ -70,6 +72,10 @@ def train(
         parents=[index.recipe],
     )
     inputs = [recipes.source(windows)]
+    if dry_run:
+        fitted = _data(index, list(sets), "train")
+        _say_size(estimate(new_model(model, sets, network, config.seed), fitted, config), fitted, config)
+        return
     if not force and (kept := description.keep(out, recipe, inputs)):
         say(f"{out}: up to date, {_score(kept)}")
         return
@@ -91,7 +97,7 @@ def train(
     run = _Run(checkpoint.Checkpoint(out, untrained, net, standardisation))
     fitted, held_out = fitted.standardised(standardisation), held_out.standardised(standardisation)
     try:
-        for epoch in fit(net, fitted, held_out, config, pick(device), run.show):
+        for epoch in fit(net, fitted, held_out, config, where, run.show):
             run.end_of_epoch(epoch)
     finally:
         run.line.clear()
@@ -134,6 +140,21 @@ class _Run:
         finished = dataclasses.replace(self.checkpoint.description, finished=True)
         describe(self.checkpoint.path, finished)
         say(f"{self.checkpoint.path}: {_score(finished)} of {len(self.history)}")
+
+
+def _say_size(size: Estimate, windows: WindowedClips, config: configs.Training) -> None:
+    """Print how large a training is."""
+    longest = int(windows.length.max())
+    for name, vectors in windows.clips[0].features.items():
+        print(f"{name}: {size.part} x {longest} x {vectors.shape[1]} (windows, frames, numbers)")
+    print(f"output: {size.part} x {longest} x 2")
+    print(f"parameters: {size.parameters}")
+    print(f"windows per epoch: {size.windows}, of {len(windows.clips)} clips")
+    print(f"steps per epoch: {size.steps}, {size.steps * config.epochs} at most")
+    print(
+        f"memory: about {(size.state_bytes + size.batch_bytes) / 1e6:.1f} MB, "
+        f"{size.state_bytes / 1e6:.1f} for the network and its optimiser and {size.batch_bytes / 1e6:.1f} for a pass"
+    )
 
 
 def _ccc(valence: float, arousal: float, mean: float) -> str:

@@ -23,9 +23,10 @@ LOW, HIGH = -1.0, 1.0
 class Affect:
     """Valence and arousal of the n frames of one clip: float64 (n,), -1 to 1, NaN = not annotated.
 
-    `time_us` is int64 (n,), or None where the source tells no times (or not all).  The last three fields say where
+    `time_us` is int64 (n,), or None where the source tells no times (or not all).  The next three fields say where
     the clip comes from: its file, for messages; whether that file itself names the clip, or only its file name
-    does; and the recipe of the table it was read from.
+    does; and the recipe of the table it was read from.  `std` is, where an ensemble predicted the clip and was asked
+    for it, the standard deviation of both over its networks, float64 (n, 2); it is not read from files.
     """
 
     clip: str
@@ -35,6 +36,7 @@ class Affect:
     source: str = ""
     named: bool = True
     recipe: Recipe | None = None
+    std: NDArray[np.float64] | None = None
 
     def __len__(self) -> int:
         return len(self.valence)
@@ -51,11 +53,12 @@ class Affect:
             return self
         fill = np.full(max(0, length - len(self)), np.nan)
         valence, arousal = (np.append(values[:length], fill) for values in (self.valence, self.arousal))
-        return dataclasses.replace(self, valence=valence, arousal=arousal, time_us=None)
+        return dataclasses.replace(self, valence=valence, arousal=arousal, time_us=None, std=None)
 
     def columns(self) -> dict[str, NDArray[Any]]:
         """The columns of an affect table."""
         count = len(self)
+        std = np.full((count, 2), np.nan) if self.std is None else self.std
         return {
             "clip": np.full(count, self.clip, dtype=object),
             "frame": np.arange(count, dtype=np.int32),
@@ -63,6 +66,8 @@ class Affect:
             "valid": self.valid,
             "valence": self.valence,
             "arousal": self.arousal,
+            "valence_std": std[:, 0],
+            "arousal_std": std[:, 1],
         }
 
 

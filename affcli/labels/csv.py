@@ -42,11 +42,18 @@ def parse(content: bytes, source: str, stem: str, *, affwild2_only: bool = False
 
 
 def write_csv(stream: TextIO, clips: Iterable[Affect]) -> None:
-    """Write `clip,frame,valence,arousal`: floats as short as they can be read back exactly, empty = not annotated."""
+    """Write `clip,frame,valence,arousal`: floats as short as they can be read back exactly, empty = not annotated.
+
+    Where clips have standard deviations, `valence_std,arousal_std` follow.
+    """
+    clips = list(clips)
+    spread = any(affect.std is not None for affect in clips)
     writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(COLUMNS)
+    writer.writerow((*COLUMNS, *(f"{name}_std" for name in DIMENSIONS)) if spread else COLUMNS)
     for affect in clips:
-        rows = zip(affect.valence.tolist(), affect.arousal.tolist(), strict=True)
+        columns = affect.columns()
+        names = (*DIMENSIONS, *(f"{name}_std" for name in DIMENSIONS)) if spread else DIMENSIONS
+        rows = zip(*(columns[name].tolist() for name in names), strict=True)
         writer.writerows(
             (affect.clip, frame, *("" if math.isnan(value) else value for value in row))
             for frame, row in enumerate(rows)

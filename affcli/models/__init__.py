@@ -49,15 +49,27 @@ MODELS: Registry[Model] = Registry(
             source=_PAPER,
             licence="Apache-2.0",
         ),
+        "bilstm-fusion": Model(
+            load="affcli.models.gru_fusion:GruFusion",
+            doc="gru-fusion with bidirectional LSTMs in place of GRUs, as many cells in each direction",
+            source=_PAPER,
+            licence="Apache-2.0",
+            config=configs.BilstmFusion,
+        ),
         **{
-            f"gru-{modality}": Model(
+            name: Model(
                 load="affcli.models.gru_fusion:GruFusion",
-                doc=f"gru-fusion with its {modality} branch alone",
+                doc=doc,
                 source=_PAPER,
                 licence="Apache-2.0",
                 modality=modality,
             )
-            for modality in ("audio", "face", "pose")
+            for name, modality, doc in (
+                ("gru-audio", "audio", "gru-fusion with its audio branch alone"),
+                ("gru-face", "face", "gru-fusion with its face branch alone"),
+                ("gru-expnet", "face", "the same network as gru-face under the paper's name, for any face features"),
+                ("gru-pose", "pose", "gru-fusion with its pose branch alone"),
+            )
         },
     },
 )

@@ -1,20 +1,18 @@
 """The GRU-fusion network of the Aff-Wild2 challenge (ABAW 2020), with any number of branches.
 
-A branch per feature set turns each frame's vector into a short one: GRU layers for audio and face features, dense
-layers for pose.  The branches' last layers are concatenated; a dense layer with PReLU and a dense layer of two with
-tanh give valence and arousal.  Widths, dropout and activations are the paper's.
+A branch per feature set turns each frame's vector into a short one: recurrent layers for audio and face features,
+dense layers for pose.  The branches' last layers are concatenated; a dense layer with PReLU and a dense layer of two
+with tanh give valence and arousal.  Widths, dropout and activations are the paper's; what it leaves open is a field of
+`affcli.configs.GruFusion`, with Keras's habit as the default: see there, and `affcli.models.recurrent` for the initial
+weights.
 
-The paper leaves open, and chosen here: each layer is followed by batch normalisation over channels (epsilon 1e-3,
-momentum .99, Keras's defaults), then PReLU with a slope per channel that starts at 0, then dropout; the head has no
-batch normalisation; GRUs look backwards only and have two biases per gate.  Initial weights are Keras's: Glorot
-uniform kernels over the whole of a layer's gates, an orthogonal recurrent kernel over all gates at once, zero biases.
-
-A window shorter than its batch is padded at its end.  What happens in the padding reaches no other frame: GRUs run
-forwards, and batch statistics are of the frames inside alone.
+A window shorter than its batch is padded at its end.  What happens in the padding reaches no other frame: recurrent
+layers that look ahead begin at the last frame inside, and batch statistics are of the frames inside alone.
 """
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 
 import torch
@@ -22,107 +20,140 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from affcli.configs import GruFusion as Config
+from affcli.errors import UsageError
 from affcli.models import Input
-
-BN_EPSILON = 1e-3
-BN_MOMENTUM = 0.01  # of the new value; Keras counts that of the old, .99
+from affcli.models.recurrent import Inside, Recurrent, dense
 
 
-def _dense(width: int, units: int) -> nn.Linear:
-    layer = nn.Linear(width, units)
-    nn.init.xavier_uniform_(layer.weight)
-    nn.init.zeros_(layer.bias)
-    return layer
+class Norm(nn.BatchNorm1d):
+    """Batch normalisation of frames, (n, units) to the same.
+
+    A single frame has no variance: it is normalised with the running statistics, in training too.  These, which
+    prediction uses, are the plain mean over the first `norm_warmup` batches and then keep `norm_momentum` of the old at
+    each batch: begun at 0 and 1, as Keras does, they would be wrong for hundreds of batches, which on a few clips is
+    the whole training.  How many batches there were is part of the state, so that a resumed training goes on alike.
+    """
+
+    def __init__(self, units: int, config: Config) -> None:
+        super().__init__(units, eps=config.norm_epsilon, momentum=1 - config.norm_momentum)
+        self._new_share = 1 - config.norm_momentum
+        self._warmup = config.norm_warmup
+        self._population = config.norm_variance == "population"
+        self._batches = 0  # as num_batches_tracked, which on a GPU is slow to ask
+        self.register_load_state_dict_post_hook(_recount)  # type: ignore[no-untyped-call]
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Frames (n, units), n at least 1."""
+        n, mean, variance = len(input), self.running_mean, self.running_var
+        assert mean is not None and variance is not None and self.num_batches_tracked is not None
+        if not self.training or n < 2:
+            return functional.batch_norm(input, mean, variance, self.weight, self.bias, eps=self.eps)
+        self.num_batches_tracked.add_(1)
+        self._batches += 1
+        share = max(self._new_share, 1 / self._batches) if self._batches <= self._warmup else self._new_share
+        # PyTorch moves the variance by share * n / (n - 1) * that of the batch.  It does so in a copy, for what the
+        # backward pass has been promised must not change.
+        moved = variance.clone() if self._population else variance
+        normal = functional.batch_norm(
+            input, mean, moved, self.weight, self.bias, training=True, momentum=share, eps=self.eps
+        )
+        if self._population:
+            variance.mul_((1 - share) / n).add_(moved, alpha=(n - 1) / n)
+        return normal
 
 
-class Gru(nn.Module):
-    """One GRU layer, (b, t, width) to (b, t, units)."""
-
-    def __init__(self, width: int, units: int) -> None:
-        super().__init__()
-        self.cell = nn.GRU(width, units, batch_first=True)
-        kernel, recurrent, *biases = self.cell.parameters()
-        nn.init.xavier_uniform_(kernel)
-        nn.init.orthogonal_(recurrent)
-        for bias in biases:
-            nn.init.zeros_(bias)
-
-    def forward(self, x: Tensor) -> Tensor:
-        states: Tensor = self.cell(x)[0]
-        return states
+def _recount(norm: nn.Module, _: object) -> None:
+    assert isinstance(norm, Norm) and norm.num_batches_tracked is not None
+    norm._batches = int(norm.num_batches_tracked)
 
 
 class Settle(nn.Module):
-    """What follows a layer: batch normalisation, PReLU, dropout; (b, t, units) to the same.
+    """What follows a layer: batch normalisation and PReLU in the order of `norm_order`, then dropout.
 
-    Statistics are of the frames `inside`.  A single frame has no variance: it is normalised with the running
-    statistics, in training too.  These, which prediction uses, are the plain mean over the first `norm_warmup` batches
-    and then move by BN_MOMENTUM: begun at 0 and 1, as Keras does, they would be wrong for hundreds of batches, which on
-    a few clips is the whole training.
+    (n, units), the frames inside, to the same.
     """
 
     def __init__(self, units: int, config: Config) -> None:
         super().__init__()
-        self.norm = nn.BatchNorm1d(units, eps=BN_EPSILON, momentum=BN_MOMENTUM)
-        self.slope = nn.PReLU(units, init=0.0)
+        self.norm = Norm(units, config)
+        self.slope = _slope(units, config)
         self.drop = nn.Dropout(config.dropout)
-        self._warmup = config.norm_warmup
-        self._batches = 0
+        self._norm_first = config.norm_order == "norm-prelu"
 
-    def forward(self, x: Tensor, inside: Tensor) -> Tensor:
-        rows: Tensor = self.drop(self.slope(self._normalise(x[inside])))
-        return torch.zeros_like(x).masked_scatter(inside.unsqueeze(-1), rows)
+    def forward(self, rows: Tensor) -> Tensor:
+        rows = self.slope(self.norm(rows)) if self._norm_first else self.norm(self.slope(rows))
+        settled: Tensor = self.drop(rows)
+        return settled
 
-    def _normalise(self, rows: Tensor) -> Tensor:
-        if self.training and len(rows) < 2:
-            norm = self.norm
-            return functional.batch_norm(
-                rows, norm.running_mean, norm.running_var, norm.weight, norm.bias, eps=norm.eps
-            )
-        if self.training:
-            self._batches += 1
-            self.norm.momentum = max(BN_MOMENTUM, 1 / self._batches) if self._batches <= self._warmup else BN_MOMENTUM
-        normal: Tensor = self.norm(rows)
-        return normal
+
+def _slope(units: int, config: Config) -> nn.PReLU:
+    return nn.PReLU(units if config.slope == "channel" else 1, init=config.initial_slope)
 
 
 class Branch(nn.Module):
-    """The layers of one feature set, each followed by `Settle`: (b, t, d) to (b, t, last of `units`)."""
+    """The layers of one feature set, each followed by `Settle`: (b, t, d) to the frames inside, (n, `width`)."""
 
     def __init__(self, width: int, units: tuple[int, ...], recurrent: bool, config: Config) -> None:
         super().__init__()
-        layer = Gru if recurrent else _dense
-        widths = (width, *units[:-1])
-        self.layers = nn.ModuleList(layer(a, b) for a, b in zip(widths, units, strict=True))
-        self.settle = nn.ModuleList(Settle(b, config) for b in units)
+        self.layers, self.settle = nn.ModuleList(), nn.ModuleList()
+        for one in units:
+            layer = Recurrent(width, one, config) if recurrent else dense(width, one)
+            width = layer.width if isinstance(layer, Recurrent) else one
+            self.layers.append(layer)
+            self.settle.append(Settle(width, config))
+        self.width = width
 
-    def forward(self, x: Tensor, inside: Tensor) -> Tensor:
+    def forward(self, x: Tensor, inside: Inside) -> Tensor:
+        rows = inside.gather(x)
         for layer, settle in zip(self.layers, self.settle, strict=True):
-            x = settle(layer(x), inside)
-        return x
+            # Only what is recurrent must know which frames follow each other.
+            is_recurrent = isinstance(layer, Recurrent)
+            rows = inside.gather(layer(inside.scatter(rows), inside)) if is_recurrent else layer(rows)
+            rows = settle(rows)
+        return rows
 
 
 class GruFusion(nn.Module):
-    """Valence and arousal (b, t, 2), in [-1, 1], from windows of one or more feature sets."""
+    """Valence and arousal (b, t, 2), in [-1, 1], from windows of one or more feature sets.
+
+    Raises UsageError where a word of `config` is none of its choices.
+    """
 
     def __init__(self, inputs: Mapping[str, Input], config: Config) -> None:
         super().__init__()
+        _check(config)
         units = {"audio": config.audio_units, "face": config.face_units, "pose": config.pose_units}
+        self.config = config
         self.encoders = tuple(inputs)
-        self.branches = nn.ModuleList(
-            Branch(one.width, units[one.modality], one.modality != "pose", config) for one in inputs.values()
-        )
-        self.hidden = _dense(sum(units[one.modality][-1] for one in inputs.values()), config.head_units)
-        self.slope = nn.PReLU(config.head_units, init=0.0)
-        self.affect = _dense(config.head_units, 2)
+        branches = [Branch(one.width, units[one.modality], one.modality != "pose", config) for one in inputs.values()]
+        self.branches = nn.ModuleList(branches)
+        self.hidden = dense(sum(branch.width for branch in branches), config.head_units)
+        self.norm = Norm(config.head_units, config) if config.head_norm else None
+        self.slope = _slope(config.head_units, config)
+        self.affect = dense(config.head_units, 2)
+        self._norm_first = config.norm_order == "norm-prelu"
 
     def forward(self, features: Mapping[str, Tensor], inside: Tensor) -> Tensor:
-        """`features` by encoder, each (b, t, d) float32; `inside` (b, t) bool, false where padded."""
-        joint = torch.cat(
-            [branch(features[name], inside) for name, branch in zip(self.encoders, self.branches, strict=True)], dim=-1
-        )
-        hidden = self.hidden(joint)
-        # PReLU wants channels second: as (frames, channels) they are.
-        hidden = self.slope(hidden.flatten(0, 1)).view_as(hidden)
-        affect: Tensor = torch.tanh(self.affect(hidden))
-        return affect
+        """`features` by encoder, each (b, t, d) float32; `inside` (b, t) bool, false where padded.
+
+        Where padded, valence and arousal are 0.
+        """
+        frames = Inside(inside)
+        branches = zip(self.encoders, self.branches, strict=True)
+        hidden = self.hidden(torch.cat([branch(features[name], frames) for name, branch in branches], dim=-1))
+        if self.norm is None:
+            hidden = self.slope(hidden)
+        elif self._norm_first:
+            hidden = self.slope(self.norm(hidden))
+        else:
+            hidden = self.norm(self.slope(hidden))
+        return frames.scatter(torch.tanh(self.affect(hidden)))
+
+
+def _check(config: Config) -> None:
+    for field in dataclasses.fields(config):
+        words, word = field.metadata["choices"], getattr(config, field.name)
+        if words and word not in words:
+            raise UsageError(
+                f"{field.name} {word}", "is unknown", expected=" or ".join(words), advice="choose one of them"
+            )

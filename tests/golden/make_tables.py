@@ -98,7 +98,8 @@ def features() -> Path:
 
 
 def affect() -> Path:
-    one = Affect(CLIP, np.array([0.5, -0.25, np.nan, 1]), np.array([0.125, -1, 0.5, 0]))
+    std = np.array([[0.25, 0], [0, 0.125], [np.nan, np.nan], [0.5, 1]])
+    one = Affect(CLIP, np.array([0.5, -0.25, np.nan, 1]), np.array([0.125, -1, 0.5, 0]), std=std)
     return write(f"{CLIP}.affect", AFFECT, one.columns(), {"annotated": 3, "format": "aff-wild2"}, LABELS_RECIPE)
 
 

@@ -1,0 +1,163 @@
+"""One trained network, or several, that predict a clip."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from affcli.configs import Prediction
+from affcli.errors import UsageError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from affcli.cli.featuresets import FeatureFile
+    from affcli.cli.to_predict import Clip, Work
+    from affcli.labels.affect import Affect
+    from affcli.recipes import Recipe
+    from affcli.training.checkpoint import Checkpoint
+    from affcli.training.data import ClipData
+
+log = logging.getLogger(__name__)
+
+
+def runs_of(paths: list[Path], config: Prediction) -> list[Checkpoint]:
+    """The checkpoints of one or more runs.
+
+    Raises InputError and SchemaError as `checkpoint.load` does, UsageError where several are asked for and there is
+    only one, or one comes twice.
+    """
+    from affcli.training.checkpoint import load
+    from affcli.training.description import DESCRIPTION
+
+    default = Prediction()
+    asked = [f"--ensemble {config.ensemble}"] * (config.ensemble != default.ensemble) + ["--std"] * config.std
+    if asked and len(paths) == 1:
+        raise UsageError(
+            asked[0], f"is given with one run, {paths[0]}", expected="several", advice="name the others: --with RUN"
+        )
+    runs: list[Checkpoint] = []
+    for path in paths:
+        checkpoint = load(path.parent if path.name == DESCRIPTION else path)
+        for other in runs:
+            if other.description.tensors == checkpoint.description.tensors:
+                raise UsageError(
+                    f"--with {path}",
+                    f"is the same network as {other.path}",
+                    expected="each network once",
+                    advice="leave it out",
+                )
+        if not checkpoint.description.finished:
+            log.warning("%s: its training was broken off; this is its best epoch until then", path)
+        runs.append(checkpoint)
+    return runs
+
+
+def recipe_of(runs: list[Checkpoint], work: Work, config: Prediction) -> Recipe:
+    """How the predictions are made; a setting that has its default is not named.
+
+    What there is of each run is a list where there are several.
+    """
+    from affcli import recipes
+    from affcli.labels.affect import DIMENSIONS
+    from affcli.training.description import TENSORS
+
+    changed = {name: value for name, value in recipes.plain(config).items() if value != getattr(Prediction(), name)}
+    columns = [
+        {"model": one.description.model, **recipes.plain(plan)} for one, plan in zip(runs, work.plans, strict=True)
+    ]
+    if len(runs) == 1:
+        made, weights = columns[0], {TENSORS: runs[0].description.tensors}
+    else:
+        made = {name: [column[name] for column in columns] for name in columns[0]} | {"ensemble": config.ensemble}
+        weights = {f"{i}/{TENSORS}": one.description.tensors for i, one in enumerate(runs, start=1)}
+        if config.ensemble == "weighted":
+            _warn_of_useless(runs)
+            made |= {f"{name}_shares": _shares(runs)[:, column].tolist() for column, name in enumerate(DIMENSIONS)}
+    parents = [one.description.recipe for one in runs]
+    return recipes.recipe("predict", made | changed, weights=weights, parents=parents + work.foreign)
+
+
+def _warn_of_useless(runs: list[Checkpoint]) -> None:
+    """Say which validation scores leave a weighted mean nothing to go by."""
+    for name in ("valence", "arousal"):
+        if not any(one.description.validation[name] > 0 for one in runs):
+            log.warning("no run has a validation CCC of %s above 0: all count alike in it", name)
+
+
+def _shares(runs: list[Checkpoint]) -> NDArray[np.float64]:
+    """What each of m runs counts by its validation CCC, in valence and arousal: (m, 2)."""
+    import numpy as np
+
+    from affcli.labels.affect import DIMENSIONS
+    from affcli.prediction import shares
+
+    columns = [shares([one.description.validation[name] for one in runs]) for name in DIMENSIONS]
+    return np.stack(columns, axis=-1)
+
+
+@dataclass(frozen=True)
+class Ensemble:
+    """One network or several, and what is done with what they say."""
+
+    runs: list[Checkpoint]
+    config: Prediction
+    batch: int
+    device: Any
+
+    def predict(self, clip: Clip, files: dict[str, FeatureFile]) -> Affect:
+        """Valence and arousal of one clip."""
+        import numpy as np
+
+        from affcli.cli.windowed import clip_data
+        from affcli.labels.affect import DIMENSIONS, HIGH, LOW, Affect
+        from affcli.smoothing import parse, smooth
+
+        data = clip_data(clip.name, files, None)
+        curves = [self._curves(i, clip, data) for i in range(len(self.runs))]
+        values, std = (curves[0], None) if len(curves) == 1 else self._combined(np.stack(curves))
+        time_us = next(iter(files.values())).time_us
+        for name, how in parse(self.config.smooth).items():
+            column = DIMENSIONS.index(name)
+            values[:, column] = smooth(values[:, column], time_us, how)
+        values = np.clip(values, LOW, HIGH)
+        return Affect(clip.name, values[:, 0], values[:, 1], time_us, std=std if self.config.std else None)
+
+    def _curves(self, i: int, clip: Clip, data: ClipData) -> NDArray[np.float64]:
+        """What run `i` says of a clip of n frames: (n, 2)."""
+        import numpy as np
+
+        from affcli.prediction import predict
+        from affcli.training.data import WindowedClips
+
+        run = self.runs[i]
+        encoders = run.description.features
+        data = dataclasses.replace(
+            data,
+            features={name: data.features[name] for name in encoders},
+            valid={name: data.valid[name] for name in encoders},
+        )
+        if not any(valid.any() for valid in data.valid.values()):
+            whose = "its predictions mean" if len(self.runs) == 1 else f"the predictions of {run.path} mean"
+            log.warning("clip %s: no features describe any of its frames; %s nothing", clip.name, whose)
+        starts, lengths = clip.windows[i](data.frames)
+        which = np.zeros(len(starts), np.int64)
+        batches = WindowedClips([data], which, starts, lengths, run.standardisation).batches(self.batch)
+        return predict(run.model, batches, data.frames, self.device, self.config.overlap_weights)
+
+    def _combined(self, curves: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Mean and standard deviation (n, 2) of the curves of m runs (m, n, 2)."""
+        import numpy as np
+
+        from affcli.prediction import centred, combine
+
+        counts = np.full((len(curves), 2), 1 / len(curves))
+        if self.config.ensemble == "weighted":
+            counts = _shares(self.runs)
+        if self.config.ensemble == "centred":
+            curves = np.stack([centred(curves[..., column]) for column in (0, 1)], axis=-1)
+        return combine(curves, counts)

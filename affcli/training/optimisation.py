@@ -1,0 +1,152 @@
+"""From batches to better weights: optimiser, learning rate, precision, clipping and averaging, one step at a time."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from affcli.configs import Training
+from affcli.errors import AssetError, UsageError
+from affcli.prediction import to_tensors
+from affcli.training.averaging import Average
+from affcli.training.data import Batch
+from affcli.training.losses import parse
+from affcli.training.optimizers import KerasRmsprop
+from affcli.training.schedules import Schedule
+
+EPSILON = 1e-7  # Keras's, for rmsprop and both kinds of Adam
+_HALF = {"bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+def new_optimizer(model: nn.Module, config: Training) -> torch.optim.Optimizer:
+    """The optimiser of all weights of `model`.
+
+    Weight decay is added to the gradient (L2), but with adamw taken off the weights themselves (Loshchilov and Hutter
+    2019).
+    """
+    weights, lr, decay = model.parameters(), config.lr, config.weight_decay
+    if config.optimizer == "adam":
+        return torch.optim.Adam(weights, lr, eps=EPSILON, weight_decay=decay)
+    if config.optimizer == "adamw":
+        return torch.optim.AdamW(weights, lr, eps=EPSILON, weight_decay=decay)
+    if config.optimizer == "sgd":
+        return torch.optim.SGD(weights, lr, momentum=config.momentum, weight_decay=decay)
+    rmsprop = KerasRmsprop(weights, lr, epsilon=EPSILON)
+    if decay:
+        rmsprop.register_step_pre_hook(lambda optimizer, *_: _add_decay(optimizer, decay))
+    return rmsprop
+
+
+@torch.no_grad()
+def _add_decay(optimizer: torch.optim.Optimizer, decay: float) -> None:
+    """Add to every gradient its weight times `decay`, as PyTorch's own optimisers do."""
+    for group in optimizer.param_groups:
+        for weight in group["params"]:
+            if weight.grad is not None:
+                weight.grad.add_(weight, alpha=decay)
+
+
+def check(config: Training, device: torch.device) -> None:
+    """Raise UsageError where settings do not fit together, or the device cannot train so."""
+    parse(config)
+    Schedule(config, steps_per_epoch=1)
+    if config.precision == "fp16" and device.type != "cuda":
+        raise UsageError(
+            "--precision fp16",
+            f"needs a CUDA device, and this is {device.type}",
+            expected="bf16 or fp32",
+            advice="use --precision bf16",
+        )
+
+
+def _compiled(model: nn.Module) -> Callable[..., Any]:
+    """`model` as torch compiles it, at its first pass; where it falls back to Python in parts is not for the user."""
+    logging.getLogger("torch._dynamo").setLevel(logging.ERROR)
+    return torch.compile(model)
+
+
+class Optimisation:
+    """The steps of one training of `model`, which changes in place.
+
+    With precision bf16 or fp16, the network computes under autocast, the loss in float32; fp16 scales the loss so that
+    small gradients are not lost, and leaves out a step whose gradients overflow.
+
+    Raises UsageError where settings do not fit together or the device cannot train so, AssetError where torch cannot
+    compile the network.
+    """
+
+    def __init__(self, model: nn.Module, config: Training, device: torch.device, steps_per_epoch: int) -> None:
+        check(config, device)
+        self._model, self._config, self._device = model, config, device
+        self._network = _compiled(model) if config.compile else model
+        self._loss = parse(config)
+        self._optimizer = new_optimizer(model, config)
+        self._schedule = Schedule(config, steps_per_epoch)
+        self._scaler = torch.amp.GradScaler("cuda", enabled=config.precision == "fp16")
+        self._average = Average(model, config.ema) if config.ema else None
+        self._steps = 0
+        self.lr = config.lr  # of the last step
+
+    def step(self, parts: Sequence[Batch]) -> float:
+        """Change the weights once, by the gradients of the parts of one batch; returns the loss.
+
+        A part counts by its labelled frames: for losses that are means over these, and a network without batch
+        normalisation or dropout, the sum is that of the whole batch.
+        """
+        self.lr = self._schedule.rate(self._steps)
+        for group in self._optimizer.param_groups:
+            group["lr"] = self.lr
+        self._optimizer.zero_grad(set_to_none=True)
+        frames = sum(int(part.labelled.sum()) for part in parts)
+        loss = sum(self._backward(part, int(part.labelled.sum()) / frames) for part in parts)
+        if self._config.clip:
+            self._scaler.unscale_(self._optimizer)
+            nn.utils.clip_grad_norm_(self._model.parameters(), self._config.clip)
+        self._scaler.step(self._optimizer)
+        self._scaler.update()
+        self._steps += 1
+        if self._average:
+            self._average.update(self._model)
+        return loss
+
+    def _backward(self, part: Batch, share: float) -> float:
+        """Add the gradients of a part of a batch; returns its share of the loss."""
+        half = _HALF.get(self._config.precision)
+        with torch.autocast(self._device.type, dtype=half, enabled=half is not None):
+            affect = self._pass(part)
+        labelled = torch.from_numpy(part.labelled).to(self._device)
+        truth = torch.from_numpy(part.labels).to(self._device)
+        loss = self._loss(affect, truth, labelled) * share
+        self._scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+        return float(loss.detach())
+
+    def _pass(self, part: Batch) -> Tensor:
+        """Valence and arousal (b, t, 2) of a part of a batch."""
+        if not self._config.compile:
+            affect: Tensor = self._network(*to_tensors(part, self._device))
+            return affect
+        try:
+            affect = self._network(*to_tensors(part, self._device))
+        except (
+            torch._dynamo.exc.TorchDynamoException
+        ) as error:  # only there, and only loaded, where there is a compiler
+            raise AssetError(
+                "--compile",
+                f"torch could not compile the network ({(str(error).strip() or type(error).__name__).splitlines()[0]})",
+                expected="a C++ compiler on a CPU, Triton on a CUDA device",
+                advice="install it, or leave --compile out",
+            ) from error
+        return affect
+
+    def swap_average(self) -> None:
+        """Exchange the weights and their running average, where there is one; done twice, nothing has changed."""
+        if self._average:
+            self._average.swap(self._model)
+
+    def end_of_epoch(self, score: float) -> None:
+        """Tell the schedule the validation score of an epoch."""
+        self._schedule.end_of_epoch(self._steps, score)

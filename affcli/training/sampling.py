@@ -1,0 +1,58 @@
+"""Which windows an epoch takes, and in which order."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from affcli.errors import UsageError
+from affcli.training.data import WindowedClips
+
+
+class Sampler:
+    """The order of the windows of every epoch, from a seed.
+
+    Without balance, every window once.  With balance "valence", windows whose mean valence over labelled frames is
+    below 0 as often as the others: the more numerous once each, the others repeated as often as goes into their
+    number, and some, drawn anew every epoch, once more (after the `resample` option of M3T's code, which repeats
+    windows of negative valence).
+
+    Raises UsageError where no window, or every one, is of negative valence.
+    """
+
+    def __init__(self, windows: WindowedClips, balance: str, seed: int) -> None:
+        self._random = np.random.default_rng(seed)
+        self._groups = [np.arange(len(windows))]
+        if balance == "valence":
+            negative = mean_valence(windows) < 0
+            self._groups = [np.flatnonzero(negative), np.flatnonzero(~negative)]
+            if not all(len(group) for group in self._groups):
+                raise UsageError(
+                    "--balance valence",
+                    f"{'every' if negative.all() else 'no'} training window has a mean valence below 0",
+                    expected="windows of both kinds",
+                    advice="use --balance none",
+                )
+        self._each = max(map(len, self._groups))
+
+    def __len__(self) -> int:
+        """Windows of an epoch."""
+        return self._each * len(self._groups)
+
+    def epoch(self) -> NDArray[np.int64]:
+        """The windows of the next epoch, (len,)."""
+        if len(self._groups) == 1:
+            return self._random.permutation(self._each)
+        chosen = [np.resize(self._random.permutation(group), self._each) for group in self._groups]
+        return self._random.permutation(np.concatenate(chosen))
+
+
+def mean_valence(windows: WindowedClips) -> NDArray[np.float64]:
+    """The mean valence over the labelled frames of each window: (k,), NaN where a window has none."""
+    end = windows.first + windows.length
+    labelled = np.concatenate([[0], np.cumsum(windows.labelled)])
+    valence = np.concatenate([[0.0], np.cumsum(np.where(windows.labelled, windows.labels[:, 0], 0), dtype=np.float64)])
+    count = labelled[end] - labelled[windows.first]
+    total = valence[end] - valence[windows.first]
+    mean: NDArray[np.float64] = np.divide(total, count, out=np.full(len(windows), np.nan), where=count > 0)
+    return mean
