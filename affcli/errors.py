@@ -40,6 +40,12 @@ def some(names: Iterable[str]) -> str:
     return ", ".join(every[:NAMED]) + more
 
 
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether an error, of Python or of a library that computes, says that the memory is full."""
+    text = str(error).lower()
+    return isinstance(error, MemoryError) or "out of memory" in text or "allocate memory" in text
+
+
 class UsageError(AffcliError):
     """The command line asks for something that does not exist or does not fit together."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-import math
 import typing
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -13,9 +12,9 @@ import typer
 
 from affcli.errors import AssetError, UsageError
 from affcli.features import ENCODERS
+from affcli.features.settings import WORDS, expected_of
 
 _PANEL = "Settings of encoders (affcli encoders NAME shows those of one)"
-_WORDS = {int: "a whole number", float: "a number", str: "a word"}
 
 
 def flag(name: str) -> str:
@@ -93,7 +92,7 @@ def fields(config: type) -> tuple[dataclasses.Field[Any], ...]:
     for field in found:
         kind = _kind(config, field.name)
         inner = typing.get_args(kind)[:1] if typing.get_origin(kind) is tuple else (kind,)
-        if field.default is dataclasses.MISSING or inner[0] not in (bool, *_WORDS):
+        if field.default is dataclasses.MISSING or inner[0] not in (bool, *WORDS):
             raise AssetError(
                 f"setting '{field.name}' of {config.__module__}.{config.__qualname__}",
                 "cannot be an option",
@@ -145,21 +144,12 @@ def _value(config: type, field: dataclasses.Field[Any], text: str) -> Any:
 
 
 def _scalar(kind: type, field: dataclasses.Field[Any], text: str) -> Any:
-    choices = field.metadata.get("choices") or ()
-    if choices and text not in choices:
-        raise _wrong(field, text, " or ".join(choices))
     try:
         value = kind(text)
     except ValueError:
-        raise _wrong(field, text, _WORDS[kind]) from None
-    if isinstance(value, float) and not math.isfinite(value):
-        raise _wrong(field, text, "a finite number")
-    least = field.metadata.get("least")
-    if least is not None and value < least:
-        raise _wrong(field, text, f"{_WORDS[kind]} of at least {least}")
-    most = field.metadata.get("most")
-    if most is not None and value > most:
-        raise _wrong(field, text, f"{_WORDS[kind]} of at most {most}")
+        raise _wrong(field, text, WORDS[kind]) from None
+    if expected := expected_of(field, kind, value):
+        raise _wrong(field, text, expected)
     return value
 
 

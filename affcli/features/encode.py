@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from affcli.errors import SchemaError
+from affcli.errors import SchemaError, is_out_of_memory
 from affcli.features.views import TimedCrops, TimedLandmarks, TimedSound
 
 # Crops in a batch: on a CPU larger ones fall out of its caches (CenterFace's trunk: 0.47 ms a crop in fours, 0.83 in
@@ -117,9 +117,7 @@ class _Halving:
         try:
             return np.asarray(self.encoder(crops), dtype=np.float32)
         except (MemoryError, RuntimeError) as error:
-            text = str(error).lower()
-            full = isinstance(error, MemoryError) or "out of memory" in text or "allocate memory" in text
-            if not full or len(crops) == 1:
+            if not is_out_of_memory(error) or len(crops) == 1:
                 raise
         self.most = max(1, len(crops) // 2)
         return self._halved(crops)

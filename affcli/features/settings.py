@@ -2,9 +2,26 @@
 
 from __future__ import annotations
 
+import dataclasses
+import math
 from dataclasses import dataclass
+from typing import Any
 
 from affcli.configs import setting
+
+WORDS: dict[type, str] = {int: "a whole number", float: "a number", str: "a word"}  # kinds of settings, for people
+
+
+def expected_of(field: dataclasses.Field[Any], kind: type, value: Any) -> str:
+    """What a setting should be, for people; "" where `value`, which is of its kind, may be taken."""
+    choices, least, most = (field.metadata.get(name) for name in ("choices", "least", "most"))
+    if isinstance(value, float) and not math.isfinite(value):
+        return "a finite number"
+    if choices and value not in choices:
+        return " or ".join(choices)
+    if least is not None and value < least:
+        return f"{WORDS[kind]} of at least {least}"
+    return f"{WORDS[kind]} of at most {most}" if most is not None and value > most else ""
 
 
 @dataclass(frozen=True)

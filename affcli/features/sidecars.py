@@ -5,16 +5,15 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import json
-import math
 import typing
 from dataclasses import dataclass
 from typing import Any
 
 from affcli.errors import AffcliError, AssetError, UsageError
+from affcli.features.settings import WORDS, expected_of
 from affcli.weights import Loaded
 
 SUFFIX = ".json"  # after the whole name of the file
-_WORDS = {int: "a whole number", float: "a number", str: "a word"}
 
 
 @dataclass(frozen=True)
@@ -106,20 +105,13 @@ def _value(kind: Any, field: dataclasses.Field[Any], value: Any) -> Any:
         if not isinstance(value, list):
             value = [value]
         if not value:
-            raise _WrongValueError(f"{_WORDS[inner]}, or a list of them")
+            raise _WrongValueError(f"{WORDS[inner]}, or a list of them")
         return tuple(_value(inner, field, one) for one in value)
     allowed = (int, float) if kind is float else (kind,)
     if isinstance(value, bool) or not isinstance(value, allowed):
-        raise _WrongValueError(_WORDS[kind])
-    if isinstance(value, float) and not math.isfinite(value):
-        raise _WrongValueError("a finite number")
-    choices, least, most = (field.metadata[name] for name in ("choices", "least", "most"))
-    if choices and value not in choices:
-        raise _WrongValueError(" or ".join(choices))
-    if least is not None and value < least:
-        raise _WrongValueError(f"{_WORDS[kind]} of at least {least}")
-    if most is not None and value > most:
-        raise _WrongValueError(f"{_WORDS[kind]} of at most {most}")
+        raise _WrongValueError(WORDS[kind])
+    if expected := expected_of(field, kind, value):
+        raise _WrongValueError(expected)
     try:
         return kind(value)
     except OverflowError:

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from affcli.errors import AssetError, UsageError
+from affcli.errors import AssetError, UsageError, is_out_of_memory
 from affcli.features.contours import spans
 from affcli.features.views import TimedSound
 
@@ -123,8 +123,7 @@ def _explained(network: Network, chunk: float) -> Network:
         try:
             return network(stretch)
         except (MemoryError, RuntimeError) as error:
-            text = str(error).lower()
-            if not isinstance(error, MemoryError) and "out of memory" not in text and "allocate memory" not in text:
+            if not is_out_of_memory(error):
                 raise
             raise UsageError(
                 f"--chunk {chunk:g}",

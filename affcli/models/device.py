@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import torch
 
-from affcli.errors import UsageError
+from affcli.errors import UsageError, is_out_of_memory
 
 
 def pick(name: str) -> torch.device:
@@ -32,8 +32,7 @@ def memory_explained(batch: int) -> Iterator[None]:
     try:
         yield
     except (MemoryError, RuntimeError) as error:
-        text = str(error).lower()
-        if not isinstance(error, MemoryError) and "out of memory" not in text and "allocate memory" not in text:
+        if not is_out_of_memory(error):
             raise
         raise UsageError(
             f"--batch {batch}",
