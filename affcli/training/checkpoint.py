@@ -1,7 +1,7 @@
-"""A trained network on disk: RUN/best.safetensors, its numbers, and RUN/best.json, what they are.
+"""A trained network on disk: a safetensors file, its numbers, and a JSON file, what they are.
 
 The weights and the standardisation are tensors in a safetensors file, which can hold nothing else; for the JSON file
-see `affcli.training.description`.  Both are written aside and renamed, the JSON last.
+and the names of both see `affcli.training.description`.  Both are written aside and renamed, the JSON last.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import dataclasses
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import safetensors
 import safetensors.torch
@@ -19,15 +20,18 @@ from torch import nn
 from affcli.errors import AffcliError, InputError, some
 from affcli.files import aside, explained, replacing
 from affcli.models import MODELS
+from affcli.training import state
 from affcli.training.data import Standardisation
 from affcli.training.description import (
-    DESCRIPTION,
+    BEST,
     TENSORS,
     Description,
     check_tensors,
     damaged,
     describe,
+    description_path,
     read_description,
+    tensors_path,
 )
 
 
@@ -39,6 +43,7 @@ class Checkpoint:
     description: Description
     model: nn.Module
     standardisation: Standardisation
+    state: dict[str, Any] | None = None  # of the last weights: all else that training goes on from
 
 
 def prepare(run: Path) -> None:
@@ -49,45 +54,54 @@ def prepare(run: Path) -> None:
         aside(run / TENSORS).unlink()
 
 
-def save(checkpoint: Checkpoint) -> Checkpoint:
+def save(checkpoint: Checkpoint, which: str = BEST) -> Checkpoint:
     """Write a checkpoint to its directory; returns it with the digest of the tensors in its description.
 
     Equal tensors give equal bytes.  Raises OutputError where it cannot be written.
     """
-    state = checkpoint.model.state_dict()
-    tensors = {f"model.{name}": tensor.detach().cpu().contiguous() for name, tensor in state.items()}
+    run = checkpoint.path
+    path = tensors_path(run, which, checkpoint.description.epoch)
+    tensors = {f"model.{name}": tensor for name, tensor in checkpoint.model.state_dict().items()}
     for kind in ("mean", "std"):
         for name, values in getattr(checkpoint.standardisation, kind).items():
             tensors[f"standardisation.{name}.{kind}"] = torch.from_numpy(values)
-    content = safetensors.torch.save(tensors)
-    description = dataclasses.replace(checkpoint.description, tensors=hashlib.sha256(content).hexdigest())
-    with replacing(checkpoint.path / TENSORS) as file:
+    plain, held = state.packed(checkpoint.state)
+    tensors |= {f"state.{name}": tensor for name, tensor in held.items()}
+    content = safetensors.torch.save({name: one.detach().cpu().contiguous() for name, one in tensors.items()})
+    described = dataclasses.replace(
+        checkpoint.description, tensors=hashlib.sha256(content).hexdigest(), state=plain if checkpoint.state else None
+    )
+    with replacing(path) as file:
         file.write(content)
-        # An old description must not stand beside new tensors, not even for a moment.
-        (checkpoint.path / DESCRIPTION).unlink(missing_ok=True)
-    describe(checkpoint.path, description)
-    return dataclasses.replace(checkpoint, description=description)
+        if which == BEST:  # An old description must not stand beside new tensors, not even for a moment.
+            description_path(run, which).unlink(missing_ok=True)
+    describe(run, described, which)
+    for old in run.glob(f"{which}-*.safetensors"):
+        if old != path:
+            old.unlink()
+    return dataclasses.replace(checkpoint, description=described)
 
 
-def load(run: Path) -> Checkpoint:
+def load(run: Path, which: str = BEST) -> Checkpoint:
     """The checkpoint in the directory `run`, checked in every part; nothing in it is executed.
 
     Raises InputError where a file is missing or damaged, SchemaError where the tensors are not those that the model
     it names needs.
     """
-    description = read_description(run)
-    path = run / TENSORS
-    check_tensors(run, description)
+    description = read_description(run, which)
+    path = tensors_path(run, which, description.epoch)
+    check_tensors(run, description, which)
     try:
         tensors = safetensors.torch.load(path.read_bytes())
     except safetensors.SafetensorError as error:
         raise InputError(
             path, f"cannot be read ({error})", expected="a safetensors file", advice="train again"
         ) from error
-    model = _build(run / DESCRIPTION, description)
+    model = _build(description_path(run, which), description)
     wanted = {f"model.{name}": _kind(tensor) for name, tensor in model.state_dict().items()}
     for name, one in description.features.items():
         wanted |= {f"standardisation.{name}.{kind}": _kind(torch.empty(one.width)) for kind in ("mean", "std")}
+    held = {name.removeprefix("state."): tensors.pop(name) for name in list(tensors) if name.startswith("state.")}
     _compare(path, {name: _kind(tensor) for name, tensor in tensors.items()}, wanted)
     model.load_state_dict({name.removeprefix("model."): t for name, t in tensors.items() if name.startswith("model.")})
     standardisation = Standardisation(
@@ -96,7 +110,11 @@ def load(run: Path) -> Checkpoint:
             for kind in ("mean", "std")
         )
     )
-    return Checkpoint(run, description, model.eval(), standardisation)
+    try:
+        kept = None if description.state is None else state.unpacked(description.state, held)
+    except (KeyError, TypeError) as error:
+        raise damaged(path, f"its state of the training is garbled ({error!r})", "what affcli train wrote") from error
+    return Checkpoint(run, description, model.eval(), standardisation, kept)
 
 
 def _build(path: Path, description: Description) -> nn.Module:

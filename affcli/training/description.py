@@ -1,7 +1,9 @@
-"""What a trained network on disk says of itself: RUN/best.json, read and written without loading PyTorch.
+"""What a trained network on disk says of itself: RUN/best.json and RUN/last.json, read without loading PyTorch.
 
 It names the model, its settings, the feature sets it was trained on and how they were made, and the digest of the
-tensors beside it.  It is written last, so that a JSON that exists describes whole tensors.
+tensors beside it.  It is written last, so that a JSON that exists describes whole tensors.  The tensors of best.json
+are in best.safetensors; those of last.json, which a broken-off training goes on from, in last-EPOCH.safetensors, so
+that the pair of an epoch before stands until that of the next is whole.
 """
 
 from __future__ import annotations
@@ -20,34 +22,48 @@ from affcli.files import replacing
 from affcli.recipes import Recipe, digest, plain
 from affcli.windows import FeatureSet, feature_sets
 
+BEST, LAST = "best", "last"  # which weights: of the best epoch, or those that training goes on from
 TENSORS, DESCRIPTION, METRICS = "best.safetensors", "best.json", "metrics.jsonl"
 FORMAT, VERSION = "affcli checkpoint", 1
 
 
 @dataclass(frozen=True)
 class Description:
-    """What RUN/best.json says."""
+    """What RUN/best.json or RUN/last.json says."""
 
     model: str  # a name in MODELS
     config: dict[str, Any]  # the model's settings
     features: dict[str, FeatureSet]  # by encoder, in the order of the network's branches
     windows: Windows
-    validation: dict[str, float]  # CCC: valence, arousal, mean
-    epoch: int  # the best one, from 1
+    validation: dict[str, float]  # CCC of these weights: valence, arousal, mean; empty where there was no truth
+    epoch: int  # of these weights, from 1; 0 of a network that was not trained here
     finished: bool  # training came to its end; else a better epoch may have been missed
     inputs: list[dict[str, str]]
     recipe: Recipe
-    tensors: str = ""  # SHA-256 of RUN/best.safetensors, filled in when it is saved
+    smooth: str = "none"  # what --smooth auto is: the smoothing that was best on the validation clips
+    versions: dict[str, str] = dataclasses.field(default_factory=dict)  # of Python and the packages that computed
+    tensors: str = ""  # SHA-256 of the tensors, filled in when they are saved
+    state: dict[str, Any] | None = None  # in last.json: where the training stands (see training.state)
 
     def to_json(self) -> dict[str, Any]:
         """As plain values, in the order people want to read them."""
         return {"format": FORMAT, "version": VERSION, **plain(self)}
 
 
-def describe(run: Path, description: Description) -> None:
+def description_path(run: Path, which: str) -> Path:
+    """Where the description of the best or the last weights is."""
+    return run / f"{which}.json"
+
+
+def tensors_path(run: Path, which: str, epoch: int) -> Path:
+    """Where the tensors of the best weights are, or those of the last ones, of epoch `epoch`."""
+    return run / (TENSORS if which == BEST else f"{which}-{epoch}.safetensors")
+
+
+def describe(run: Path, description: Description, which: str = BEST) -> None:
     """Write, or replace, the description alone."""
     text = json.dumps(description.to_json(), allow_nan=False, indent=1) + "\n"
-    with replacing(run / DESCRIPTION) as file:
+    with replacing(description_path(run, which)) as file:
         file.write(text.encode())
 
 
@@ -58,16 +74,31 @@ def save_metrics(run: Path, epochs: Iterable[Mapping[str, float]]) -> None:
         file.write(lines.encode())
 
 
-def read_description(run: Path) -> Description:
+def read_metrics(run: Path) -> list[dict[str, float]]:
+    """The epochs in RUN/metrics.jsonl.  Raises InputError where it cannot be read or is garbled."""
+    path = run / METRICS
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+        return [{name: float(value) for name, value in json.loads(line).items()} for line in lines]
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        raise InputError(
+            path,
+            f"cannot be read ({getattr(error, 'strerror', None) or error})",
+            expected="a JSON object of numbers in each line",
+            advice="train again",
+        ) from error
+
+
+def read_description(run: Path, which: str = BEST) -> Description:
     """What the checkpoint in the directory `run` says of itself.
 
     Raises InputError where there is none or it cannot be read, SchemaError where it is of another kind or version.
     """
-    path = run / DESCRIPTION
+    path = description_path(run, which)
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        found = "does not exist" if not run.exists() else f"holds no {DESCRIPTION}"
+        found = "does not exist" if not run.exists() else f"holds no {path.name}"
         raise InputError(
             run, found, expected="a directory that affcli train wrote", advice="check the path, or train first"
         ) from error
@@ -93,7 +124,9 @@ def read_description(run: Path) -> Description:
 
 
 def _description(content: Mapping[str, Any]) -> Description:
-    values = {field.name: content[field.name] for field in dataclasses.fields(Description)}
+    names = [field.name for field in dataclasses.fields(Description)]
+    added = {"smooth", "versions", "state"}  # what older checkpoints of this version do not say
+    values = {name: content[name] for name in names if name in content or name not in added}
     values["features"] = feature_sets(content["features"])
     values["tensors"] = str(content["tensors"])
     values["windows"] = Windows(**content["windows"])
@@ -103,13 +136,13 @@ def _description(content: Mapping[str, Any]) -> Description:
     return Description(**values)
 
 
-def check_tensors(run: Path, description: Description) -> None:
+def check_tensors(run: Path, description: Description, which: str = BEST) -> None:
     """Raise InputError where the tensors in the directory `run` are missing, or not those that are described."""
-    path = run / TENSORS
+    path = tensors_path(run, which, description.epoch)
     if digest(path) != description.tensors:
         raise InputError(
             path,
-            f"is not the file that {DESCRIPTION} describes (its SHA-256 differs)",
+            f"is not the file that {description_path(run, which).name} describes (its SHA-256 differs)",
             expected=f"{description.tensors[:12]}...",
             advice="copy the whole directory again, or train again",
         )

@@ -1,0 +1,65 @@
+"""The networks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from affcli.configs.base import setting
+
+
+@dataclass(frozen=True)
+class GruFusion:
+    """The GRU-fusion network: a branch per feature set, concatenated, two dense layers, tanh."""
+
+    audio_units: tuple[int, ...] = setting((128, 64), "GRU widths of an audio branch", source="GRU fusion")
+    face_units: tuple[int, ...] = setting((256, 256, 64), "GRU widths of a face branch", source="GRU fusion")
+    pose_units: tuple[int, ...] = setting((128, 64), "dense widths of a pose branch", source="GRU fusion")
+    head_units: int = setting(64, "width of the dense layer after the concatenation", source="GRU fusion")
+    dropout: float = setting(0.25, "share of activations dropped after each layer", source="GRU fusion")
+    norm_warmup: int = setting(
+        100,
+        "batches over which the statistics of batch normalisation are a plain mean; 0 for Keras's fixed momentum",
+        unit="batches",
+        least=0,
+    )
+    # What the paper leaves open; the defaults are Keras's own, with which its parameter counts are met.
+    cell: str = setting(
+        "gru",
+        "recurrent layers: gru, or lstm of the paper's second network",
+        source="GRU fusion",
+        choices=("gru", "lstm"),
+    )
+    bidirectional: bool = setting(
+        False, "whether recurrent layers also look ahead, with as many cells again", source="GRU fusion"
+    )
+    norm_order: str = setting(
+        "norm-prelu",
+        "what follows a layer first: norm-prelu, normalisation and then PReLU, or prelu-norm; dropout is always last",
+        choices=("norm-prelu", "prelu-norm"),
+    )
+    head_norm: bool = setting(False, "batch normalisation also after the dense layer behind the concatenation")
+    norm_momentum: float = setting(
+        0.99, "share of the old statistics that stays at each batch, 0 to 1", source="Keras", least=0, most=1
+    )
+    norm_epsilon: float = setting(1e-3, "added to a variance before it divides", source="Keras", least=0)
+    norm_variance: str = setting(
+        "population",
+        "variance that prediction uses: population, over the frames of a batch (Keras), or sample, over one less "
+        "(PyTorch)",
+        source="Keras",
+        choices=("population", "sample"),
+    )
+    slope: str = setting(
+        "channel",
+        "PReLU has a slope per channel, or one that all channels of a layer have shared: channel or shared",
+        choices=("channel", "shared"),
+    )
+    initial_slope: float = setting(0.0, "slope of PReLU below 0 before training", source="Keras")
+
+
+@dataclass(frozen=True)
+class BilstmFusion(GruFusion):
+    """The paper's second network: as GRU fusion, with bidirectional LSTMs of as many cells in each direction."""
+
+    cell: str = setting("lstm", "recurrent layers: gru or lstm", source="GRU fusion", choices=("gru", "lstm"))
+    bidirectional: bool = setting(True, "whether recurrent layers also look ahead", source="GRU fusion")
