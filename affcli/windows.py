@@ -54,26 +54,62 @@ def by_video(clips: Iterable[str]) -> dict[str, list[str]]:
     return videos
 
 
-def split(clips: Iterable[str], val_share: float, seed: int) -> dict[str, Part]:
+def by_subject(clips: Iterable[str], subjects: Mapping[str, str]) -> dict[str, list[str]]:
+    """Clips that hang together, because one person is seen in them or because they are from one video.
+
+    `subjects` says who is seen in each clip.  Two people of one video bind all clips of both: these are the connected
+    components of "same video or same subject", each under the first of its subjects by name.
+    """
+    clips = list(clips)
+    bound: dict[str, set[str]] = {subjects[clip]: set() for clip in clips}
+    for people in by_video(clips).values():
+        for clip in people:
+            bound[subjects[people[0]]].add(subjects[clip])
+            bound[subjects[clip]].add(subjects[people[0]])
+    first: dict[str, str] = {}
+    for subject in sorted(bound):
+        reached = [] if subject in first else [subject]
+        while reached:
+            one = reached.pop()
+            first[one] = subject
+            reached += bound[one] - first.keys()
+    together: dict[str, list[str]] = {}
+    for clip in clips:
+        together.setdefault(first[subjects[clip]], []).append(clip)
+    return together
+
+
+def seeded_order(names: Iterable[str], seed: int) -> list[str]:
+    """Names in an order that depends on nothing but the seed and each name itself: that of their hashes."""
+    return sorted(names, key=lambda name: hashlib.sha256(f"{seed}:{name}".encode()).digest())
+
+
+def split(
+    clips: Iterable[str], val_share: float, seed: int, subjects: Mapping[str, str] | None = None
+) -> dict[str, Part]:
     """Hold out a share of the clips for validation: clip to "train" or "val".
 
-    Videos are ordered by a hash of the seed and their name and held out from the front, so the choice does not
-    depend on the order of `clips`, and hardly on which others there are.  The two people of one video
-    (`<video>_left`, `<video>_right`) stay together: they hear the same sound and answer each other.  Of two or
-    more videos at least one is held out where the share is not 0, and at least one is left for training.
+    Videos are held out from the front of their `seeded_order`, so the choice does not depend on the order of `clips`,
+    and hardly on which others there are.  The two people of one video (`<video>_left`, `<video>_right`) stay
+    together: they hear the same sound and answer each other.  Where `subjects` says who is seen in each clip, all that
+    hangs together (`by_subject`) is held out together; what would overshoot the share by as much as is lacking is
+    passed over, since one person may have many clips.  Of two or more videos or such groups at least one is held out
+    where the share is not 0, and at least one is left for training.
     """
     if not 0 <= val_share < 1:
         raise ValueError(f"a validation share of {val_share}, expected 0 or more and less than 1")
-    videos = by_video(clips)
-    total = sum(len(people) for people in videos.values())
+    groups = by_video(clips) if subjects is None else by_subject(clips, subjects)
+    total = sum(len(group) for group in groups.values())
     wanted = max(1, round(val_share * total)) if val_share > 0 else 0
-    order = sorted(videos, key=lambda video: hashlib.sha256(f"{seed}:{video}".encode()).digest())
+    order = seeded_order(groups, seed)
     held: set[str] = set()
-    for video in order[:-1]:
-        if len(held) >= wanted:
-            break
-        held.update(videos[video])
-    return {clip: "val" if clip in held else "train" for people in videos.values() for clip in people}
+    for name in order[:-1]:
+        lacking = wanted - len(held)
+        if lacking > 0 and (subjects is None or len(groups[name]) < 2 * lacking):
+            held.update(groups[name])
+    if wanted and not held and len(order) > 1:
+        held.update(groups[min(order, key=lambda name: len(groups[name]))])
+    return {clip: "val" if clip in held else "train" for group in groups.values() for clip in group}
 
 
 @dataclass(frozen=True)
@@ -107,6 +143,7 @@ class Clip:
     labels: File | None
     feature_rows: int | None = None
     label_rows: int | None = None
+    subject: str | None = None  # who is seen in it, where that is known
 
 
 @dataclass(frozen=True)
@@ -137,6 +174,7 @@ class Facts:
                     File(**clip["labels"]) if clip["labels"] else None,
                     clip.get("feature_rows"),
                     clip.get("label_rows"),
+                    clip.get("subject"),
                 )
                 for name, clip in content["clips"].items()
             },

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 import safetensors.numpy
 import torch
+from numpy.typing import NDArray
 from typer.testing import CliRunner, Result
 
 from affcli import recipes, tables
@@ -24,6 +25,7 @@ from affcli.configs import Training
 from affcli.errors import AffcliError, InputError, OutputError, SchemaError, UsageError
 from affcli.labels.read import read_affect
 from affcli.schemas import AFFECT, FEATURES
+from affcli.training.fit import Fit
 
 torch.set_num_threads(1)
 
@@ -127,26 +129,68 @@ def test_a_finished_run_is_kept_and_a_changed_one_made_again(data: Path) -> None
     assert description(data / "run")["recipe"]["config"]["loss"] == "ccc"  # type: ignore[index]
 
 
-def test_an_interrupted_run_leaves_its_best_epoch(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from affcli.training import fit
-
-    whole = fit._train
+def break_off_in_epoch(number: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let Ctrl-C come in an epoch, counted in this process."""
+    whole = Fit._pass
     calls = []
 
-    def break_off(*arguments: object) -> float:
+    def break_off(fit: Fit, order: NDArray[np.int64]) -> float:
         calls.append(1)
-        if len(calls) == 2:
+        if len(calls) == number:
             raise KeyboardInterrupt
-        return whole(*arguments)  # type: ignore[arg-type]
+        return whole(fit, order)
 
-    monkeypatch.setattr(fit, "_train", break_off)
-    assert invoke("train", data / "w.parquet", "-o", data / "cut", *TRAIN).exit_code == 130
-    assert sorted(path.name for path in (data / "cut").iterdir()) == ["best.json", "best.safetensors", "metrics.jsonl"]
+    monkeypatch.setattr(Fit, "_pass", break_off)
+
+
+def test_an_interrupted_run_leaves_its_best_epoch(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        break_off_in_epoch(2, patch)
+        assert invoke("train", data / "w.parquet", "-o", data / "cut", *TRAIN).exit_code == 130
+    files = ["best.json", "best.safetensors", "config.toml", "last-1.safetensors", "last.json", "metrics.jsonl"]
+    assert sorted(path.name for path in (data / "cut").iterdir()) == files
     assert description(data / "cut")["finished"] is False
     assert "was broken off" in run("predict", data / "cut", data / "features", "-o", data / "preds")
-    monkeypatch.setattr(fit, "_train", whole)
-    assert "up to date" not in run("train", data / "w.parquet", "-o", data / "cut", *TRAIN)
-    assert recipes.digest(data / "cut/best.safetensors") == recipes.digest(data / "run/best.safetensors")
+
+
+def test_a_broken_off_training_goes_on_to_the_same_bytes(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in (1, 2, 3):
+        cut = data / f"cut{number}"
+        with monkeypatch.context() as patch:
+            break_off_in_epoch(number, patch)
+            assert invoke("train", data / "w.parquet", "-o", cut, *TRAIN, "--resume").exit_code == 130
+        if number > 1:  # what stands there is not thrown away unasked
+            with pytest.raises(UsageError, match=f"broken off after epoch {number - 1}.*--resume.*--force"):
+                run("train", data / "w.parquet", "-o", cut, *TRAIN)
+        # Without its options, a resumed training has those it began with.
+        run("train", data / "w.parquet", "-o", cut, "--device", "cpu", "--resume", *TRAIN[: 0 if number > 1 else None])
+        names = sorted(path.name for path in cut.iterdir())
+        assert names == sorted(path.name for path in (data / "run").iterdir())
+        for name in names:
+            assert (cut / name).read_bytes() == (data / "run" / name).read_bytes()
+        assert "up to date" in run("train", data / "w.parquet", "-o", cut, "--resume")
+
+
+def test_another_training_is_not_gone_on_with(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        break_off_in_epoch(2, patch)
+        assert invoke("train", data / "w.parquet", "-o", data / "cut", *TRAIN).exit_code == 130
+    resume = ["train", data / "w.parquet", "-o", data / "cut", "--device", "cpu", "--resume"]
+    with pytest.raises(
+        SchemaError, match=r"last\.json: was written by another training.*config\.lr: 0\.5, other 0\.0"
+    ):
+        run(*resume, "--lr", 0.5)
+    with pytest.raises(SchemaError, match=r"config\.network\.dropout: 0\.5, other 0\.25"):
+        run(*resume, "--set", "dropout=0.5")
+    content = json.loads((data / "cut/last.json").read_text())
+    (data / "cut/last.json").write_text(json.dumps({**content, "versions": {"torch": "0.1"}}))
+    assert "other versions of packages" in run(*resume)
+    (data / "cut/best.json").unlink()
+    (data / "cut/last-3.safetensors").write_bytes(b"")
+    with pytest.raises(InputError, match=r"last-3\.safetensors: is not the file that last\.json describes"):
+        run(*resume)
+    assert "up to date" not in run("train", data / "w.parquet", "-o", data / "cut", *TRAIN, "--force")
+    assert (data / "cut/best.safetensors").read_bytes() == (data / "run/best.safetensors").read_bytes()
 
 
 @pytest.mark.parametrize(("model", "sets"), [("gru-audio", ["mel"]), ("gru-face", ["hog"])])

@@ -504,3 +504,164 @@ def test_labels_that_fit_need_no_word_and_equal_windows(data: Path) -> None:
     assert said.count("\n") == 1
     error, pad = (tables.read(data / f"{name}.parquet", WINDOWS) for name in ("error", "pad"))
     assert error.data.equals(pad.data) and error.header.facts == pad.header.facts
+
+
+def people(data: Path, text: str = "clip,subject\na,Ann\nb,Bob\nc,Cid\nd,Ann\ne,Bob\n") -> list[object]:
+    """Options for the clips of `data` and who is seen in them, as the CSV says."""
+    (data / "people.csv").write_text(text, encoding="utf-8", newline="")
+    labels = ["--labels", data / "labels", "-o", data / "w.parquet"]
+    return [data / "features", *labels, "--subjects", data / "people.csv"]
+
+
+def subjects(path: Path) -> dict[str, str | None]:
+    return {name: one["subject"] for name, one in tables.read_header(path).facts["clips"].items()}
+
+
+def test_who_is_seen_in_each_clip(data: Path) -> None:
+    out = data / "w.parquet"
+    assert "10 windows of 5 clips of 3 subjects (4 train, 1 val, 0 test), features" in run(*people(data))
+    assert subjects(out) == {"a": "Ann", "b": "Bob", "c": "Cid", "d": "Ann", "e": "Bob"}
+    header = tables.read_header(out)
+    assert header.recipe["config"]["subjects"] == "listed"
+    assert header.inputs[-1] == {"name": "people.csv", "sha256": recipes.digest(data / "people.csv")}
+    assert "up to date" in run(*people(data))
+    # The same people in the same parts, and yet another file.
+    assert "up to date" not in run(*people(data, "clip,subject\na,Ann\nd,Ann\nb,Bob\ne,Bob\nc,Cid\n"))
+    run(data / "features", "--labels", data / "labels", "-o", out)
+    assert set(subjects(out).values()) == {None}
+    assert "subjects" not in tables.read_header(out).recipe["config"]
+
+
+def test_the_share_holds_out_whole_subjects(data: Path) -> None:
+    held_out = set()
+    for seed in range(12):
+        run(*people(data), "--val-share", "0.4", "--seed", seed)
+        held_out.add("".join(clip for clip, part in splits(data / "w.parquet").items() if part == "val"))
+    # Two clips are wanted; after c there is one to go, of which two are twice as many.
+    assert held_out == {"ad", "be", "c"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\ufeffclip,subject\r\na,Ann\r\nb.mp4,Bob\r\nc.affect.parquet,Cid\r\nd.MOV,Ann\r\ne,Bob\r\n",
+        'age, Subject ,clip\n\n30,Ann,"a"\n,Bob, b\n41,Cid ,c.txt\n30,Ann,d\n,Bob,e\n\n30,Ann,a.webm',
+    ],
+)
+def test_ways_to_write_the_csv(data: Path, text: str) -> None:
+    run(*people(data, text))
+    assert subjects(data / "w.parquet") == {"a": "Ann", "b": "Bob", "c": "Cid", "d": "Ann", "e": "Bob"}
+
+
+def test_a_video_stands_for_its_people(tmp_path: Path, write_features: Write) -> None:
+    for clip in ("v_left", "v_right", "w", "w_right", "x_left", "x_right"):
+        write_features(tmp_path / "f", clip, np.zeros((20, 3)))
+    (tmp_path / "who.csv").write_text("clip,subject\nv.mp4,Ann\nw,Bob\nw_right,Cid\nx,Dan\nx_left,Eve\n")
+    options = [tmp_path / "f", "-o", tmp_path / "w.parquet", "--subjects", tmp_path / "who.csv"]
+    run(*options)
+    assert subjects(tmp_path / "w.parquet") == {
+        **{"v_left": "Ann", "v_right": "Ann", "w": "Bob", "w_right": "Cid"},
+        **{"x_left": "Eve", "x_right": "Dan"},  # the clip's own line goes before its video's
+    }
+    # w is a clip, so that its line says nothing of the other person of the video.
+    (tmp_path / "who.csv").write_text("clip,subject\nv,Ann\nw,Bob\nx,Dan\n")
+    with pytest.raises(
+        InputError, match=r"who\.csv: does not say who is seen in w_right, expected a line for each clip"
+    ):
+        run(*options)
+
+
+def test_people_who_hang_together_are_held_out_together(
+    tmp_path: Path, write_features: Write, write_labels: Write
+) -> None:
+    for clip in ("v_left", "v_right", "w", "x", "y"):
+        write_features(tmp_path / "f", clip, np.zeros((20, 3)))
+        write_labels(tmp_path / "l", clip, np.zeros((20, 2)))
+    (tmp_path / "who.csv").write_text("clip,subject\nv_left,Ann\nv_right,Bob\nw,Bob\nx,Ann\ny,Cid\n")
+    options = [tmp_path / "f", "--labels", tmp_path / "l", "-o", tmp_path / "w.parquet"]
+    options += ["--subjects", tmp_path / "who.csv"]
+    for seed in range(5):
+        assert "hang together" not in run(*options, "--seed", seed)
+        assert splits(tmp_path / "w.parquet") == {**dict.fromkeys(("v_left", "v_right", "w", "x"), "train"), "y": "val"}
+    (tmp_path / "who.csv").write_text("clip,subject\nv_left,Ann\nv_right,Bob\nw,Bob\nx,Ann\ny,Ann\n")
+    told = "affcli: no clip is held out: all 5 hang together by a video or a subject that they share\n"
+    assert told in run(*options)
+    assert "hang together" not in run(*options, "--val-share", 0)
+
+
+def test_lists_that_put_a_subject_in_two_parts_are_told(data: Path) -> None:
+    (data / "val.txt").write_text("a\ne\n")
+    said = run(*people(data), "--val", data / "val.txt").splitlines()
+    assert said[0] == (
+        f"affcli: {data}/people.csv: 2 subjects are in different parts, which are then not of different people: "
+        "Ann (1 train, 1 val), Bob (1 train, 1 val)"
+    )
+    (data / "test.txt").write_text("b\nd\n")
+    (data / "val.txt").write_text("e\n")
+    said = run(*people(data), "--val", data / "val.txt", "--test", data / "test.txt").splitlines()
+    assert "2 subjects are in different parts" in said[0] and "Bob (1 test, 1 val)" in said[0]
+    (data / "val.txt").write_text("a\nb\nd\n")
+    assert "a subject is in different parts" in run(*people(data), "--val", data / "val.txt")
+    (data / "val.txt").write_text("a\nd\n")
+    assert "different parts" not in run(*people(data), "--val", data / "val.txt")
+
+
+def test_subjects_of_clips_without_labels_and_of_clips_that_are_dropped(data: Path, write_labels: Write) -> None:
+    (data / "labels" / "a.affect.parquet").unlink()
+    write_labels(data / "labels", "b", np.zeros((22, 2)))
+    every = people(data, "clip,subject\na,Ann\nc,Cid\nd,Ann\ne,Bob\n")
+    said = run(*every, "--mismatch", "drop")
+    # a is a test clip because it has no labels, and is scored by nobody.
+    assert "different parts" not in said and "of 3 subjects" in said
+    assert subjects(data / "w.parquet") == {"a": "Ann", "c": "Cid", "d": "Ann", "e": "Bob"}
+    said = run(*people(data, "clip,subject\na,Ann\nb,Bob\nc,Cid\nd,Ann\ne,Bob\nz,Zoe\n"), "--mismatch", "drop")
+    assert "people.csv: names clips that have no features, not used: z\n" in said
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (
+            "",
+            r"people\.csv: has no column 'clip' in line 1 \(''\), expected CSV with the columns clip,subject, a line f",
+        ),
+        (
+            "a,Ann\nb,Bob\n",
+            r"people\.csv: has no column 'clip' in line 1 \('a,ann'\), expected CSV .*; put the line clip,",
+        ),
+        ("clip;subject\na;Ann\n", r"has no column 'clip' in line 1 \('clip;subject'\)"),
+        ("clip,subject,subject\n", r"has 2 columns 'subject' in line 1"),
+        (
+            "clip,subject\na,Ann\n\nb\n",
+            r"people\.csv, line 4: has 1 cell, expected 2 as in line 1; complete or correct",
+        ),
+        ("clip,subject\na,Ann,x\n", r"line 2: has 3 cells, expected 2 as in line 1"),
+        ("clip,subject\na,\n", r"line 2: names no subject, expected a clip and its subject; fill in the cell"),
+        ("clip,subject\n ,Ann\n", r"line 2: names no clip"),
+        ('clip,subject\na,"Ann\n', r"line 2: is no CSV \(unexpected end of data\), expected .*; check its quotes"),
+        (
+            "clip,subject\na,Ann\na.mp4,Bob\n",
+            r"line 3: says that 'Bob' is seen in 'a', and line 2 that 'Ann' is, expected one",
+        ),
+        (
+            "clip,subject\na,Ann\nc,Cid\n",
+            r"people\.csv: does not say who is seen in b, d, e, .*; add a line such as b,SUBJECT",
+        ),
+    ],
+)
+def test_a_csv_that_does_not_say_who_is_seen(data: Path, text: str, said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        run(*people(data, text))
+    assert not (data / "w.parquet").exists()
+
+
+def test_a_csv_that_cannot_be_read(data: Path) -> None:
+    options = people(data)
+    (data / "people.csv").write_bytes(b"clip,subject\na,Ren\xe9\n")
+    with pytest.raises(
+        InputError, match=r"people\.csv: cannot be read \(.*0xe9.*; check the path, and save it as UTF-8"
+    ):
+        run(*options)
+    (data / "people.csv").unlink()
+    with pytest.raises(InputError, match=r"people\.csv: cannot be read \(.*No such file"):
+        run(*options)

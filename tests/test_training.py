@@ -18,7 +18,7 @@ from affcli.training import losses
 from affcli.training.averaging import Average
 from affcli.training.data import ClipData, Standardisation, WindowedClips, fit_standardisation
 from affcli.training.estimate import estimate
-from affcli.training.fit import Epoch, fit, new_model
+from affcli.training.fit import Epoch, Fit, new_model
 from affcli.training.optimisation import Optimisation, check, new_optimizer
 from affcli.training.optimizers import KerasRmsprop
 from affcli.training.sampling import Sampler, mean_valence
@@ -192,7 +192,7 @@ def train(settings: Training, val: list[ClipData] | None = None) -> tuple[list[E
     fitted, held_out = windowed([toy(0), toy(1), toy(2, 8)], 15, 5), windowed(val or [toy(3)], 15, 5)
     scale = fit_standardisation(fitted)
     model = new_model("gru-face", {"hog": FeatureSet(3, "face", {})}, GruFusion(face_units=(8, 8)), settings.seed)
-    epochs = list(fit(model, fitted.standardised(scale), held_out.standardised(scale), settings, CPU))
+    epochs = list(Fit(model, fitted.standardised(scale), held_out.standardised(scale), settings, CPU))
     return epochs, model.state_dict()
 
 
@@ -376,13 +376,18 @@ def partly_labelled() -> WindowedClips:
     return windowed([one], 15, 0)
 
 
+def _step(optimisation: Optimisation, windows: WindowedClips, parts: list[NDArray[np.int64]]) -> float:
+    frames = [int(windows.annotated[part].sum()) for part in parts]
+    return float(optimisation.step([windows.gather(part) for part in parts], frames))
+
+
 def stepped(config: Training, parts: int, steps: int = 1) -> tuple[float, torch.Tensor]:
     """The loss and the weights after some steps of sgd on the same four windows, in so many parts."""
     torch.manual_seed(0)
     model, windows = Frames(), partly_labelled()
     optimisation = Optimisation(model, dataclasses.replace(config, optimizer="sgd", momentum=0.0), CPU, 1)
     for _ in range(steps):
-        loss = optimisation.step([windows.gather(part) for part in np.array_split(np.arange(4), parts)])
+        loss = _step(optimisation, windows, np.array_split(np.arange(4), parts))
     return loss, torch.cat([one.detach().flatten() for one in model.parameters()])
 
 
@@ -526,7 +531,7 @@ def test_a_network_that_torch_cannot_compile_is_explained(monkeypatch: pytest.Mo
 def test_training_labels_must_change() -> None:
     still = windowed([clip("s", ramp(30)[:, [0, 1, 1]], np.tile([0.2, 0.3], (30, 1)))], 15, 5)
     with pytest.raises(InputError, match="training clips: have the same valence in every annotated frame"):
-        next(fit(Frames(), still, windowed([toy(3)], 15, 5), Training(), CPU))
+        Fit(Frames(), still, windowed([toy(3)], 15, 5), Training(), CPU)
 
 
 def test_the_size_of_a_training_is_estimated() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 _DOTS = ((0x01, 0x02, 0x04, 0x40), (0x08, 0x10, 0x20, 0x80))  # of a Braille cell: [column][row], from the top
 _BLANK = 0x2800
@@ -30,3 +30,22 @@ def panel(title: str, values: Sequence[float], seconds: float, width: int = 72, 
     marks = {0: "+1", height // 2: " 0", height - 1: "-1"}
     body = [f"{marks.get(i, ''):>4} |{line}" for i, line in enumerate(lines)]
     return "\n".join([f"     {title}", *body, f"      0 s{f'{seconds:.1f} s':>{width - 3}}"])
+
+
+def learning(epochs: Sequence[Mapping[str, float]], width: int = 72) -> str:
+    """Loss and validation CCC over the epochs of a training, as metrics.jsonl has them; each curve on its own scale."""
+    titles = {
+        "train_loss": "loss in training",
+        "val_ccc_valence": "validation CCC of valence",
+        "val_ccc_arousal": "validation CCC of arousal",
+    }
+    lines = []
+    for name, title in titles.items():
+        values = [epoch[name] for epoch in epochs]
+        low, high = min(values), max(values)
+        spread = (high - low) or 1.0
+        drawn = curve([2 * (value - low) / spread - 1 for value in values], width, 4)
+        marks = {0: f"{high:.3f}", 3: f"{low:.3f}"}
+        lines += [f"{'':>8} {title}", *(f"{marks.get(i, ''):>8}|{line}" for i, line in enumerate(drawn))]
+    first, last = f"epoch {epochs[0]['epoch']:.0f}", f"{epochs[-1]['epoch']:.0f}"
+    return "\n".join([*lines, f"{'':>9}{first}{last:>{width - len(first)}}"])

@@ -2,214 +2,157 @@
 
 from __future__ import annotations
 
-import dataclasses
-import logging
+import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import typer
 
 from affcli import configs
 from affcli.cli.fields import with_fields
-from affcli.cli.options import DEVICE, ENCODER, FORCE, configure
-from affcli.cli.progress import Line, say
-from affcli.errors import InputError, UsageError
-from affcli.models import MODELS, inputs_of
-
-if TYPE_CHECKING:
-    from affcli.cli.windowed import Index
-    from affcli.training.checkpoint import Checkpoint
-    from affcli.training.data import WindowedClips
-    from affcli.training.description import Description
-    from affcli.training.estimate import Estimate
-    from affcli.training.fit import Epoch
-    from affcli.windows import FeatureSet, Part
-
-log = logging.getLogger(__name__)
+from affcli.cli.options import DEVICE, ENCODER, FORCE
+from affcli.cli.progress import say
+from affcli.models import MODELS
 
 WINDOWS = typer.Argument(..., metavar="WINDOWS", help="Windows table with labels, as affcli window writes it.")
-OUT = typer.Option(..., "--out", "-o", metavar="RUN", help="Directory for the checkpoint; made where it is missing.")
-MODEL = typer.Option(
-    "gru-fusion", "--model", help=f"Network: {', '.join(MODELS)}.", autocompletion=lambda: list(MODELS)
+OUT = typer.Option(..., "--out", "-o", metavar="RUN", help="Directory for the checkpoints; made where it is missing.")
+MODEL_NAME = "gru-fusion"
+MODEL = typer.Option(MODEL_NAME, "--model", help=f"Network: {', '.join(MODELS)}.", autocompletion=lambda: list(MODELS))
+SET = typer.Option(
+    [],
+    "--set",
+    metavar="NAME=VALUE",
+    help="A setting of the network, such as dropout=0.1; repeatable. affcli models show MODEL lists them.",
+)
+CONFIG = typer.Option(
+    None,
+    "--config",
+    metavar="FILE.toml",
+    help="Settings from a file such as RUN/config.toml; an option of the command line goes before it.",
+)
+GRID = typer.Option(
+    None,
+    "--grid",
+    metavar="FILE.toml",
+    help="Train once for each combination of the values that the file lists, or for points drawn at random, into "
+    "RUN/point-1 and so on, and compare them in RUN/runs.csv.",
+)
+RESUME = typer.Option(
+    False,
+    "--resume",
+    help="Go on with a training that was broken off, to the same weights as if it had not been; begin where there is "
+    "none. Settings are those of RUN/config.toml.",
+)
+DEVICES = typer.Option(
+    1,
+    "--devices",
+    min=1,
+    max=1024,
+    help="Processes that share every batch, each on a GPU of its own, or on CPUs with --device cpu.",
+)
+WORKERS = typer.Option(
+    1, "--workers", min=1, max=256, help="Networks of --folds, --seeds and --grid that are trained at a time."
+)
+TENSORBOARD = typer.Option(
+    False, "--tensorboard", help="Write the learning curves to RUN/tensorboard, too: pip install 'affcli[tensorboard]'."
 )
 
 
+@with_fields(configs.Runs)
 @with_fields(configs.Training)
 def train(
+    context: typer.Context,
     windows: Path = WINDOWS,
     out: Path = OUT,
-    model: str = MODEL,
-    encoder: list[str] = ENCODER,
+    model: str = MODEL,  # noqa: ARG001 -- this and what follows without use: see `_typed_options`
+    encoder: list[str] = ENCODER,  # noqa: ARG001
+    network: list[str] = SET,
+    config: Path | None = CONFIG,
+    grid: Path | None = GRID,
+    resume: bool = RESUME,
     device: Literal["auto", "cpu", "cuda", "mps"] = DEVICE,
+    devices: int = DEVICES,
+    workers: int = WORKERS,
+    tensorboard: bool = TENSORBOARD,
     dry_run: bool = typer.Option(False, "--dry-run", help="Only say how large the training will be; write nothing."),
     force: bool = FORCE,
-    **settings: Any,
+    **settings: Any,  # noqa: ARG001
 ) -> None:
     """Fit a network to labelled windows and keep the epoch that predicts the validation clips best.
 
     After every epoch the validation clips are predicted as a whole and scored: CCC over all their annotated frames,
-    mean of valence and arousal. Writes RUN/best.safetensors (weights and standardisation), RUN/best.json (what they
-    are) and RUN/metrics.jsonl (one line per epoch, with the learning rate of its last step).
+    mean of valence and arousal. Writes to RUN: best.safetensors (weights and standardisation) and best.json (what they
+    are), metrics.jsonl (one line per epoch), config.toml (every setting that was used), and last.json with its tensors,
+    from which --resume goes on.
+
+    With --folds, --seeds or --grid many networks are fitted, each in a directory of its own below RUN. RUN/runs.csv
+    then has a line for each, RUN/summary.json the mean scores with their 95 % intervals, and, with --folds, RUN/oof the
+    predictions of each clip by the networks that have not seen it.
     """
-    from affcli import recipes
-    from affcli.cli.windowed import read_windows
+    from affcli.cli import launch, several
+    from affcli.cli.choice import CONFIG as USED
+    from affcli.cli.choice import choose
+    from affcli.cli.one_run import Job, fit_one, scored
+    from affcli.cli.plan import Search
+
+    file = config or (out / USED if resume and (out / USED).exists() else None)
+    typed = _typed_options(context)
+    choice = choose(typed, network, file, MODEL_NAME)
+    again = launch.again("force" if force else "resume" if resume else "keep")
+    job = Job(windows, out, choice, device, again, tensorboard=tensorboard)
+    many = grid is not None or choice.runs != configs.Runs()
+    if dry_run:
+        _say_size(job)
+        return
+    if devices > 1 and not launch.launched():
+        launch.check(device, devices, workers)
+        launch.launch(devices)
+        return
+    with launch.joined(device) as world:
+        if many:
+            several.fit_all(job, Search(grid, frozenset(typed)) if grid else None, workers, world)
+            return
+        done = fit_one(job, world)
+        best = f"{scored(done.description.validation)} at epoch {done.description.epoch}"
+        say(f"{out}: up to date, {best}" if done.kept else f"{out}: {best} of {done.epochs}")
+        if not done.kept and sys.stderr.isatty():
+            from affcli.cli.plot import learning
+            from affcli.training.description import read_metrics
+
+            say("\n" + learning(read_metrics(out)))
+
+
+def _typed_options(context: typer.Context) -> dict[str, Any]:
+    """The options that stand on the command line: those that were not typed give way to the file of --config."""
+    typed = {}
+    for name, value in context.params.items():
+        source = context.get_parameter_source(name)
+        if source is not None and source.name == "COMMANDLINE":
+            typed[name] = value
+    return typed
+
+
+def _say_size(job: Any) -> None:
+    """Print how large a training is."""
+    from affcli.cli.one_run import prepare
     from affcli.models.device import pick
-    from affcli.training import checkpoint, description
-    from affcli.training.data import fit_standardisation
     from affcli.training.estimate import estimate
-    from affcli.training.fit import fit, new_model
+    from affcli.training.fit import new_model
     from affcli.training.optimisation import check
 
-    config = configure(configs.Training, settings)
-    where = pick(device)
-    check(config, where)
-    index = read_windows(windows)
-    sets = inputs_of(model, _chosen(index, encoder))
-    network = MODELS[model].config()
-    recipe = recipes.recipe(
-        "train",
-        {"model": model, "encoders": list(sets), "network": recipes.plain(network), **recipes.plain(config)},
-        parents=[index.recipe],
-    )
-    inputs = [recipes.source(windows)]
-    if dry_run:
-        fitted = _data(index, list(sets), "train")
-        _say_size(estimate(new_model(model, sets, network, config.seed), fitted, config), fitted, config)
-        return
-    if not force and (kept := description.keep(out, recipe, inputs)):
-        say(f"{out}: up to date, {_score(kept)}")
-        return
-    fitted, held_out = _data(index, list(sets), "train"), _data(index, list(sets), "val")
-    checkpoint.prepare(out)
-    standardisation = fit_standardisation(fitted)
-    untrained = description.Description(
-        model=model,
-        config=recipes.plain(network),
-        features=sets,
-        windows=configs.Windows(index.facts.length, index.facts.overlap),
-        validation={},
-        epoch=0,
-        finished=False,
-        inputs=inputs,
-        recipe=recipe,
-    )
-    net = new_model(model, sets, network, config.seed)
-    run = _Run(checkpoint.Checkpoint(out, untrained, net, standardisation))
-    fitted, held_out = fitted.standardised(standardisation), held_out.standardised(standardisation)
-    try:
-        for epoch in fit(net, fitted, held_out, config, where, run.show):
-            run.end_of_epoch(epoch)
-    finally:
-        run.line.clear()
-    run.close()
-
-
-class _Run:
-    """What a training leaves behind, epoch by epoch, and what it shows."""
-
-    def __init__(self, checkpoint: Checkpoint) -> None:
-        self.checkpoint = checkpoint  # described as of the best epoch so far
-        self.history: list[Epoch] = []
-        self.line = Line()
-
-    def show(self, done: int, total: int) -> None:
-        """Say how far the epoch at hand is."""
-        known = self.checkpoint.description
-        best = f", best mean CCC {known.validation['mean']:.3f} (epoch {known.epoch})" if known.epoch else ""
-        self.line.show(f"epoch {len(self.history) + 1}: {done} of {total} windows{best}")
-
-    def end_of_epoch(self, epoch: Epoch) -> None:
-        """Save the metrics and, where they are the best, the weights."""
-        from affcli.training.checkpoint import save
-        from affcli.training.description import save_metrics
-
-        self.history.append(epoch)
-        if epoch.improved:
-            scores = {"valence": epoch.valence, "arousal": epoch.arousal, "mean": epoch.mean}
-            best = dataclasses.replace(self.checkpoint.description, epoch=epoch.number, validation=scores)
-            self.checkpoint = save(dataclasses.replace(self.checkpoint, description=best))
-        save_metrics(self.checkpoint.path, (one.to_json() for one in self.history))
-        text = f"epoch {epoch.number}: loss {epoch.train_loss:.4f}, {_ccc(epoch.valence, epoch.arousal, epoch.mean)}"
-        self.line.show(text)
-        log.info("%s", text)
-
-    def close(self) -> None:
-        """Mark the checkpoint as finished and say how good it is."""
-        from affcli.training.description import describe
-
-        finished = dataclasses.replace(self.checkpoint.description, finished=True)
-        describe(self.checkpoint.path, finished)
-        say(f"{self.checkpoint.path}: {_score(finished)} of {len(self.history)}")
-
-
-def _say_size(size: Estimate, windows: WindowedClips, config: configs.Training) -> None:
-    """Print how large a training is."""
-    longest = int(windows.length.max())
-    for name, vectors in windows.clips[0].features.items():
+    config = job.choice.training
+    check(config, pick(job.device))
+    made = prepare(job)
+    train = made.part("train")
+    size = estimate(new_model(job.choice.model, made.sets, job.choice.network, config.seed), train, config)
+    longest = int(train.length.max())
+    for name, vectors in train.clips[0].features.items():
         print(f"{name}: {size.part} x {longest} x {vectors.shape[1]} (windows, frames, numbers)")
     print(f"output: {size.part} x {longest} x 2")
     print(f"parameters: {size.parameters}")
-    print(f"windows per epoch: {size.windows}, of {len(windows.clips)} clips")
+    print(f"windows per epoch: {size.windows}, of {len(train.clips)} clips")
     print(f"steps per epoch: {size.steps}, {size.steps * config.epochs} at most")
     print(
         f"memory: about {(size.state_bytes + size.batch_bytes) / 1e6:.1f} MB, "
         f"{size.state_bytes / 1e6:.1f} for the network and its optimiser and {size.batch_bytes / 1e6:.1f} for a pass"
     )
-
-
-def _ccc(valence: float, arousal: float, mean: float) -> str:
-    return f"CCC valence {valence:.3f}, arousal {arousal:.3f}, mean {mean:.3f}"
-
-
-def _score(description: Description) -> str:
-    return f"{_ccc(**description.validation)} at epoch {description.epoch}"
-
-
-def _chosen(index: Index, encoders: list[str]) -> dict[str, FeatureSet]:
-    """The feature sets of the windows, or those of them that --encoder names."""
-    for name in encoders:
-        if name not in index.facts.features:
-            raise UsageError(
-                f"--encoder {name}",
-                f"is no feature set of {index.path}",
-                expected=f"one of {', '.join(index.facts.features)}",
-                advice="check the name, or cut windows with these features too",
-            )
-    return {name: one for name, one in index.facts.features.items() if not encoders or name in encoders}
-
-
-def _data(index: Index, encoders: list[str], part: Part) -> WindowedClips:
-    """The windows of one part of the clips; of training clips, those with labels.
-
-    Raises InputError where there are none.
-    """
-    import numpy as np
-
-    from affcli.cli.windowed import clip_data
-    from affcli.training.data import WindowedClips
-
-    clips = [clip for clip in index.windows if index.facts.clips[clip].split == part]
-    if not any(one.labels for one in index.facts.clips.values()):
-        raise InputError(
-            index.path, "has no labels", expected="labelled windows", advice="cut them again: affcli window --labels"
-        )
-    if not clips:
-        advice = {
-            "train": "hold out fewer: affcli window --val-share, --val, --test",
-            "val": "hold out at least one of two or more clips: affcli window --val-share 0.2, or --val FILE",
-        }[part]
-        raise InputError(index.path, f"has no {part} clip", expected="train and val clips", advice=advice)
-    windows = WindowedClips(
-        [clip_data(clip, index.features(clip, encoders), index.labels(clip)) for clip in clips],
-        np.repeat(np.arange(len(clips)), [len(index.windows[clip][0]) for clip in clips]),
-        np.concatenate([index.windows[clip][0] for clip in clips]),
-        np.concatenate([index.windows[clip][1] for clip in clips]),
-    )
-    if not windows.labelled.any():
-        raise InputError(
-            index.path,
-            f"no frame of its {len(clips)} {part} clips is annotated",
-            expected="some frames with valence and arousal",
-            advice="check the labels, or split the clips otherwise",
-        )
-    return windows if part == "val" else windows.with_labels()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-import re
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -37,6 +37,12 @@ VAL = typer.Option(
     "label files.",
 )
 TEST = typer.Option(None, "--test", help="The test clips: a file that lists them, or a directory of their label files.")
+SUBJECTS = typer.Option(
+    None,
+    "--subjects",
+    help="Who is seen in each clip: a CSV with the columns clip,subject. A line may also name a video, for all of its "
+    "people. --val-share then holds out whole subjects.",
+)
 MISMATCH = typer.Option(
     "error",
     "--mismatch",
@@ -63,6 +69,7 @@ def window(
     seed: int = setting(configs.Split, "seed", **SEED),
     val: Path | None = VAL,
     test: Path | None = TEST,
+    subjects: Path | None = SUBJECTS,
     encoder: list[str] = ENCODER,
     mismatch: Literal["error", "drop", "crop", "pad"] = MISMATCH,
     tolerance: int = TOLERANCE,
@@ -73,9 +80,10 @@ def window(
     Windows of --length frames start every length - overlap frames, and one more ends at the clip's last frame, so
     that every frame is in a window. The features stay where they are: the index names them by relative path and
     digest. Clips are split into train, val and test, never windows; the random choice of --val-share keeps the two
-    people of one video together.
+    people of one video together, and with --subjects the clips of a person too.
     """
     from affcli import recipes, tables, windows
+    from affcli.cli.clip_lists import listed, listed_subjects
     from affcli.cli.featuresets import feature_set, find_features, find_labels
     from affcli.cli.mismatches import usable
     from affcli.schemas import WINDOWS
@@ -91,19 +99,24 @@ def window(
     if labels:
         _check_labelled(labels, list(clips), known)
     labelled = [clip for clip in clips if clip in known]
+    seen = listed_subjects(subjects, every.clips, list(clips)) if subjects else None
     parts: dict[str, Part] = dict.fromkeys(clips, "test")
-    parts |= _split(labelled, _listed(val, every.clips, mismatch), _listed(test, every.clips, mismatch), share)
+    chosen = listed(val, every.clips, mismatch), listed(test, every.clips, mismatch)
+    parts |= _split(labelled, *chosen, share, seen)
+    if subjects and seen:
+        _tell_divided(subjects, labelled, parts, seen)
     sets = {name: feature_set(files) for name, files in found.items()}
-    facts = windows.Facts(length, overlap, sets, _clips(out, clips, parts, found, known))
+    facts = windows.Facts(length, overlap, sets, _clips(out, clips, parts, found, known, seen or {}))
     annotation = known[labelled[0]].recipe if labelled else None
+    told = {"subjects": "listed"} if subjects else {}
     aligned = {"mismatch": mismatch, "tolerance": tolerance} if mismatch in ALIGN else {}
     held_out = {"val": "listed"} if val else {"val_share": val_share, "seed": seed}
     recipe = recipes.recipe(
         "window",
-        {"length": length, "overlap": overlap, **held_out, "test": "listed" if test else "none", **aligned},
+        {"length": length, "overlap": overlap, **held_out, "test": "listed" if test else "none", **told, **aligned},
         parents=[one.recipe for one in sets.values()] + ([annotation] if annotation else []),
     )
-    inputs = _inputs(facts, [path for path in (val, test) if path and path.is_file()])
+    inputs = _inputs(facts, [path for path in (val, test, subjects) if path and path.is_file()])
     if not force and _same_facts(out, facts) and tables.keep(out, WINDOWS, recipe, inputs):
         say(f"{out}: up to date")
         return
@@ -114,7 +127,8 @@ def window(
     )
     tables.write(out, WINDOWS, columns, recipe=recipe, inputs=inputs, facts=facts.to_json())
     sizes = ", ".join(f"{list(parts.values()).count(part)} {part}" for part in ("train", "val", "test"))
-    say(f"{out}: {len(columns['start'])} windows of {len(clips)} clips ({sizes}), features {', '.join(found)}")
+    people = f" of {len(set(seen.values()))} subjects" if seen else ""
+    say(f"{out}: {len(columns['start'])} windows of {len(clips)} clips{people} ({sizes}), features {', '.join(found)}")
 
 
 def _check(out: Path, length: int, overlap: int, share: configs.Split, unusable: Iterable[Path | None]) -> None:
@@ -163,40 +177,13 @@ def _check_labelled(path: Path, clips: list[str], labels: dict[str, Affect]) -> 
         log.warning("%s: has no labels of %s: test clips", path, some(without))
 
 
-def _listed(path: Path | None, known: list[str], mismatch: str) -> set[str] | None:
-    """The clips that `path` names: one a line, or a file each; endings of video and label files are taken off."""
-    from affcli.labels.read import TABLE, TEXTS
-    from affcli.media.find import VIDEO_ENDINGS
-
-    if path is None:
-        return None
-    ending = re.compile(f"({'|'.join(map(re.escape, (TABLE, *TEXTS, *VIDEO_ENDINGS)))})$", re.IGNORECASE)
-    try:
-        if path.is_dir():
-            lines = [file.name for file in path.iterdir() if ending.search(file.name)]
-        else:
-            lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(
-            path, f"cannot be read ({error})", expected="a list of clips, one a line", advice="check the path"
-        ) from error
-    names = {ending.sub("", line.strip()) for line in lines if not line.startswith(".")} - {""}
-    unknown = sorted(names - set(known))
-    if unknown and mismatch != "drop":
-        raise InputError(
-            path,
-            f"names clips that have no features: {some(unknown)}",
-            expected=f"names such as {known[0]}",
-            advice="correct it, make their features, or pass --mismatch drop to go on without such clips",
-        )
-    if unknown:
-        log.warning("%s: names clips that have no features, not used: %s", path, some(unknown))
-    if not names & set(known):
-        raise InputError(path, "names no clip", expected="one clip a line", advice="fill it, or leave the option out")
-    return names
-
-
-def _split(clips: list[str], val: set[str] | None, test: set[str] | None, share: configs.Split) -> dict[str, Part]:
+def _split(
+    clips: list[str],
+    val: set[str] | None,
+    test: set[str] | None,
+    share: configs.Split,
+    subjects: dict[str, str] | None,
+) -> dict[str, Part]:
     """Each clip's part: as listed, and what no list names by the seeded share."""
     from affcli import windows
 
@@ -208,7 +195,9 @@ def _split(clips: list[str], val: set[str] | None, test: set[str] | None, share:
             advice="take the clip out of one of them",
         )
     rest = [clip for clip in clips if clip not in (test or ())]
-    parts = windows.split(rest, 0 if val is not None else share.val_share, share.seed)
+    parts = windows.split(rest, 0 if val is not None else share.val_share, share.seed, subjects)
+    if subjects and val is None and share.val_share > 0 and len(rest) > 1 and "val" not in parts.values():
+        log.warning("no clip is held out: all %d hang together by a video or a subject that they share", len(rest))
     parts |= {clip: "val" for clip in rest if clip in (val or ())}
     parts = {clip: parts.get(clip, "test") for clip in clips}
     for video, people in windows.by_video(clips).items():
@@ -218,12 +207,28 @@ def _split(clips: list[str], val: set[str] | None, test: set[str] | None, share:
     return parts
 
 
+def _tell_divided(path: Path, clips: list[str], parts: dict[str, Part], subjects: dict[str, str]) -> None:
+    """Warn of subjects that lists put in more than one part."""
+    seen: dict[str, Counter[str]] = {}
+    for clip in clips:
+        seen.setdefault(subjects[clip], Counter())[parts[clip]] += 1
+    divided = [
+        f"{subject} ({', '.join(f'{count} {part}' for part, count in sorted(found.items()))})"
+        for subject, found in sorted(seen.items())
+        if len(found) > 1
+    ]
+    if divided:
+        many = f"{len(divided)} subjects are" if len(divided) > 1 else "a subject is"
+        log.warning("%s: %s in different parts, which are then not of different people: %s", path, many, some(divided))
+
+
 def _clips(
     out: Path,
     frames: dict[str, int],
     parts: dict[str, Part],
     features: dict[str, dict[str, FeatureFile]],
     labels: dict[str, Affect],
+    subjects: dict[str, str],
 ) -> dict[str, Clip]:
     """What the table at `out` will say of each clip: its files by path from there."""
     from affcli import recipes, windows
@@ -245,6 +250,7 @@ def _clips(
             file(Path(labels[clip].source)) if clip in labels else None,
             len(next(iter(features.values()))[clip].valid),
             len(labels[clip]) if clip in labels else None,
+            subjects.get(clip),
         )
         for clip, part in parts.items()
     }

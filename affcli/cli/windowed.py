@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import functools
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from affcli.cli.featuresets import FeatureFile, read_features
-from affcli.errors import InputError, SchemaError, some
+from affcli.errors import InputError, SchemaError, UsageError, some
 
 if TYPE_CHECKING:
     import numpy as np
@@ -16,8 +17,10 @@ if TYPE_CHECKING:
 
     from affcli.labels.affect import Affect
     from affcli.recipes import Recipe
-    from affcli.training.data import ClipData
-    from affcli.windows import Facts, File
+    from affcli.training.data import ClipData, WindowedClips
+    from affcli.windows import Facts, FeatureSet, File, Part
+
+log = logging.getLogger(__name__)
 
 _REMEDY = "cut the windows again: affcli window"
 
@@ -145,3 +148,76 @@ def clip_data(name: str, files: dict[str, FeatureFile], labels: Affect | None) -
         np.stack([labels.valence, labels.arousal], axis=-1) if labels else np.zeros((frames, 2)),
         labels.valid if labels else np.zeros(frames, np.bool_),
     )
+
+
+def chosen_sets(index: Index, encoders: tuple[str, ...]) -> dict[str, FeatureSet]:
+    """The feature sets of the windows, or those of them that --encoder names.
+
+    Raises UsageError where there is no such feature set.
+    """
+    for name in encoders:
+        if name not in index.facts.features:
+            raise UsageError(
+                f"--encoder {name}",
+                f"is no feature set of {index.path}",
+                expected=f"one of {', '.join(index.facts.features)}",
+                advice="check the name, or cut windows with these features too",
+            )
+    return {name: one for name, one in index.facts.features.items() if not encoders or name in encoders}
+
+
+def windows_of(index: Index, encoders: list[str], part: Part, held_out: tuple[str, ...] | None) -> WindowedClips:
+    """The windows of the train or the val clips; of train clips, those with labels.
+
+    With `held_out`, these train and val clips are val, and the others are train.  Raises InputError where there are
+    none.
+    """
+    import numpy as np
+
+    from affcli.training.data import WindowedClips
+
+    if not any(one.labels for one in index.facts.clips.values()):
+        raise InputError(
+            index.path, "has no labels", expected="labelled windows", advice="cut them again: affcli window --labels"
+        )
+    chosen = [clip for clip in index.windows if part_of(index, clip, held_out) == part]
+    if not chosen:
+        advice = {
+            "train": "hold out fewer: affcli window --val-share, --val, --test",
+            "val": "hold out at least one of two or more clips: affcli window --val-share 0.2, or --val FILE",
+        }[part]
+        raise InputError(index.path, f"has no {part} clip", expected="train and val clips", advice=advice)
+    clips = [clip_data(clip, index.features(clip, encoders), index.labels(clip)) for clip in chosen]
+    annotated = [one for one in clips if one.labelled.any()]
+    if not annotated:
+        raise InputError(
+            index.path,
+            f"no frame of its {len(clips)} {part} clips is annotated",
+            expected="some frames with valence and arousal",
+            advice="check the labels, or split the clips otherwise",
+        )
+    if len(annotated) < len(clips):
+        without = [one.name for one in clips if not one.labelled.any()]
+        log.warning("%s: no frame of %s is annotated: left out of the %s clips", index.path, some(without), part)
+    cuts = [index.windows[one.name] for one in annotated]
+    windows = WindowedClips(
+        annotated,
+        np.repeat(np.arange(len(cuts)), [len(starts) for starts, _ in cuts]),
+        np.concatenate([starts for starts, _ in cuts]),
+        np.concatenate([lengths for _, lengths in cuts]),
+    )
+    if part == "train" and windows.length.max() < index.facts.length:
+        longest = int(windows.length.max())
+        log.warning(
+            "%s: no train clip is as long as a window of %d frames (the longest has %d): each is one window",
+            index.path, index.facts.length, longest,
+        )  # fmt: skip
+    return windows if part == "val" else windows.with_labels()
+
+
+def part_of(index: Index, clip: str, held_out: tuple[str, ...] | None) -> Part:
+    """The part of a clip: as the windows have it, or as a fold has it."""
+    part = index.facts.clips[clip].split
+    if held_out is None or part == "test":
+        return part
+    return "val" if clip in held_out else "train"

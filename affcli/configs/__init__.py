@@ -7,7 +7,7 @@ dataclasses.  A setting that cannot change a result (device, batch of an encoder
 from affcli.configs.base import field, setting
 from affcli.configs.extraction import Audio, Faces, Split, Tracks, Windows
 from affcli.configs.networks import BilstmFusion, GruFusion
-from affcli.configs.training import Prediction, Training
+from affcli.configs.training import Prediction, Runs, Training
 
 __all__ = [
     "Audio",
@@ -15,6 +15,7 @@ __all__ = [
     "Faces",
     "GruFusion",
     "Prediction",
+    "Runs",
     "Split",
     "Tracks",
     "Training",

@@ -6,21 +6,34 @@ from dataclasses import dataclass
 
 from affcli.configs.base import setting
 
+WIDEST = 65_536  # a recurrent layer of so many units takes 50 GB
+
 
 @dataclass(frozen=True)
 class GruFusion:
     """The GRU-fusion network: a branch per feature set, concatenated, two dense layers, tanh."""
 
-    audio_units: tuple[int, ...] = setting((128, 64), "GRU widths of an audio branch", source="GRU fusion")
-    face_units: tuple[int, ...] = setting((256, 256, 64), "GRU widths of a face branch", source="GRU fusion")
-    pose_units: tuple[int, ...] = setting((128, 64), "dense widths of a pose branch", source="GRU fusion")
-    head_units: int = setting(64, "width of the dense layer after the concatenation", source="GRU fusion")
-    dropout: float = setting(0.25, "share of activations dropped after each layer", source="GRU fusion")
+    audio_units: tuple[int, ...] = setting(
+        (128, 64), "GRU widths of an audio branch", source="GRU fusion", least=1, most=WIDEST
+    )
+    face_units: tuple[int, ...] = setting(
+        (256, 256, 64), "GRU widths of a face branch", source="GRU fusion", least=1, most=WIDEST
+    )
+    pose_units: tuple[int, ...] = setting(
+        (128, 64), "dense widths of a pose branch", source="GRU fusion", least=1, most=WIDEST
+    )
+    head_units: int = setting(
+        64, "width of the dense layer after the concatenation", source="GRU fusion", least=1, most=WIDEST
+    )
+    dropout: float = setting(
+        0.25, "share of activations dropped after each layer, 0 to 1", source="GRU fusion", least=0, most=1
+    )
     norm_warmup: int = setting(
         100,
         "batches over which the statistics of batch normalisation are a plain mean; 0 for Keras's fixed momentum",
         unit="batches",
         least=0,
+        most=1_000_000_000,
     )
     # What the paper leaves open; the defaults are Keras's own, with which its parameter counts are met.
     cell: str = setting(
@@ -54,7 +67,9 @@ class GruFusion:
         "PReLU has a slope per channel, or one that all channels of a layer have shared: channel or shared",
         choices=("channel", "shared"),
     )
-    initial_slope: float = setting(0.0, "slope of PReLU below 0 before training", source="Keras")
+    initial_slope: float = setting(
+        0.0, "slope of PReLU below 0 before training, -1 to 1", source="Keras", least=-1, most=1
+    )
 
 
 @dataclass(frozen=True)

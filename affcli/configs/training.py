@@ -92,6 +92,26 @@ class Training:
 
 
 @dataclass(frozen=True)
+class Runs:
+    """How many networks are fitted, each to its part of the clips."""
+
+    folds: int = setting(
+        0,
+        "parts that the train and val clips are split into anew; each is held out once, from a network of its own. 0 "
+        "for the split of the windows",
+        least=0,
+    )
+    group: str = setting(
+        "video",
+        "what is never divided between folds: the clips of one video, or all clips of one person, whom affcli window "
+        "--subjects names",
+        choices=("video", "subject"),
+    )
+    fold_seed: int = setting(0, "seed of the choice of folds", least=0, most=2**63 - 1)
+    seeds: int = setting(1, "networks for each split, with --seed, --seed + 1 and so on", least=1)
+
+
+@dataclass(frozen=True)
 class Prediction:
     """How the windows of one or several trained networks become curves."""
 
@@ -108,10 +128,12 @@ class Prediction:
         choices=("mean", "weighted", "centred"),
     )
     std: bool = setting(
-        False, "also write the standard deviation of valence and of arousal over the runs, before any smoothing"
+        False,
+        "also write the standard deviation of valence and of arousal over the runs, before any smoothing of their mean",
     )
     smooth: str = setting(
         "none",
         "smoothing of the curves over time: mean, median, gaussian, savgol or wiener with a window in seconds or "
-        "frames, as mean:2s or wiener:35; one for each as valence=mean:2s,arousal=mean:4s; or none",
+        "frames, as mean:2s or wiener:35; one for each as valence=mean:2s,arousal=mean:4s; none; or auto, for each run "
+        "what was best on the validation clips of its training",
     )

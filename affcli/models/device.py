@@ -27,16 +27,20 @@ def pick(name: str) -> torch.device:
 
 
 @contextlib.contextmanager
-def memory_explained(batch: int) -> Iterator[None]:
-    """Turn running out of memory into UsageError."""
+def memory_explained(batch: int, accumulate: int | None = None) -> Iterator[None]:
+    """Turn running out of memory into UsageError; `accumulate` is the present number of a batch's parts, if it has any.
+
+    Where a batch may pass in parts, that is the first advice: it leaves the training what it is.
+    """
     try:
         yield
     except (MemoryError, RuntimeError) as error:
         if not is_out_of_memory(error):
             raise
+        parts = f"--accumulate {4 * accumulate}, or " if accumulate and 4 * accumulate <= batch else ""
         raise UsageError(
             f"--batch {batch}",
             "does not fit into the memory",
             expected="fewer windows at a time",
-            advice=f"try --batch {max(1, batch // 4)}",
+            advice=f"try {parts}--batch {max(1, batch // 4)}",
         ) from error

@@ -13,7 +13,7 @@ layers that look ahead begin at the last frame inside, and batch statistics are 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +22,7 @@ from torch.nn import functional
 from affcli.configs import GruFusion as Config
 from affcli.errors import UsageError
 from affcli.models import Input
+from affcli.models.activation import Dropout, Slope
 from affcli.models.recurrent import Inside, Recurrent, dense
 
 
@@ -40,17 +41,18 @@ class Norm(nn.BatchNorm1d):
         self._warmup = config.norm_warmup
         self._population = config.norm_variance == "population"
         self._batches = 0  # as num_batches_tracked, which on a GPU is slow to ask
+        self.total: Callable[[Tensor], Tensor] | None = None  # sum over the processes that share a batch, if any do
         self.register_load_state_dict_post_hook(_recount)  # type: ignore[no-untyped-call]
 
     def forward(self, input: Tensor) -> Tensor:
         """Frames (n, units), n at least 1."""
+        if self.training and self.total:
+            return self._shared(input, self.total)
         n, mean, variance = len(input), self.running_mean, self.running_var
         assert mean is not None and variance is not None and self.num_batches_tracked is not None
         if not self.training or n < 2:
             return functional.batch_norm(input, mean, variance, self.weight, self.bias, eps=self.eps)
-        self.num_batches_tracked.add_(1)
-        self._batches += 1
-        share = max(self._new_share, 1 / self._batches) if self._batches <= self._warmup else self._new_share
+        share = self._count()
         # PyTorch moves the variance by share * n / (n - 1) * that of the batch.  It does so in a copy, for what the
         # backward pass has been promised must not change.
         moved = variance.clone() if self._population else variance
@@ -60,6 +62,33 @@ class Norm(nn.BatchNorm1d):
         if self._population:
             variance.mul_((1 - share) / n).add_(moved, alpha=(n - 1) / n)
         return normal
+
+    def _count(self) -> float:
+        """Note one more batch; the share of its statistics in the running ones."""
+        assert self.num_batches_tracked is not None
+        self.num_batches_tracked.add_(1)
+        self._batches += 1
+        return max(self._new_share, 1 / self._batches) if self._batches <= self._warmup else self._new_share
+
+    def _shared(self, input: Tensor, total: Callable[[Tensor], Tensor]) -> Tensor:
+        """As `forward` in training, over the frames of all processes, of which this one may have none."""
+        frames = input.float()
+        sums = total(torch.cat([frames.sum(0), frames.new_full((1,), len(frames))]))
+        n = float(sums[-1].detach())
+        assert self.running_mean is not None and self.running_var is not None
+        if n < 2:
+            return functional.batch_norm(
+                input, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps
+            )
+        mean = sums[:-1] / n
+        centred = frames - mean
+        variance = total(centred.square().sum(0)) / n
+        share = self._count()
+        with torch.no_grad():
+            self.running_mean.lerp_(mean, share)
+            self.running_var.lerp_(variance if self._population else variance * (n / (n - 1)), share)
+        normal = centred * torch.rsqrt(variance + self.eps) * self.weight + self.bias
+        return normal.to(input.dtype)
 
 
 def _recount(norm: nn.Module, _: object) -> None:
@@ -77,7 +106,7 @@ class Settle(nn.Module):
         super().__init__()
         self.norm = Norm(units, config)
         self.slope = _slope(units, config)
-        self.drop = nn.Dropout(config.dropout)
+        self.drop = Dropout(config.dropout)
         self._norm_first = config.norm_order == "norm-prelu"
 
     def forward(self, rows: Tensor) -> Tensor:
@@ -86,8 +115,8 @@ class Settle(nn.Module):
         return settled
 
 
-def _slope(units: int, config: Config) -> nn.PReLU:
-    return nn.PReLU(units if config.slope == "channel" else 1, init=config.initial_slope)
+def _slope(units: int, config: Config) -> Slope:
+    return Slope(units if config.slope == "channel" else 1, init=config.initial_slope)
 
 
 class Branch(nn.Module):

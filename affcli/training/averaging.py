@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -18,6 +20,17 @@ class Average:
         self._decay = decay
         self._updates = 0
         self._average = {name: value.detach().clone() for name, value in model.state_dict().items()}
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """The average and the number of its updates."""
+        return {"updates": self._updates, "average": self._average}
+
+    @state.setter
+    def state(self, state: dict[str, Any]) -> None:
+        self._updates = state["updates"]
+        for name, mean in self._average.items():
+            mean.copy_(state["average"][name])
 
     @torch.no_grad()
     def update(self, model: nn.Module) -> None:

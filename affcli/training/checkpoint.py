@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import platform
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import safetensors
 import safetensors.torch
 import torch
@@ -24,6 +26,8 @@ from affcli.training import state
 from affcli.training.data import Standardisation
 from affcli.training.description import (
     BEST,
+    LAST,
+    METRICS,
     TENSORS,
     Description,
     check_tensors,
@@ -52,6 +56,19 @@ def prepare(run: Path) -> None:
         run.mkdir(parents=True, exist_ok=True)
         aside(run / TENSORS).touch()
         aside(run / TENSORS).unlink()
+
+
+def clear(run: Path) -> None:
+    """Take away what an earlier training in the directory `run` left, which would else stand beside the new one's."""
+    stale = [*run.glob("last*.safetensors"), *(description_path(run, which) for which in (LAST, BEST))]
+    with explained(run):
+        for path in (*stale, run / TENSORS, run / METRICS):
+            path.unlink(missing_ok=True)
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the packages that compute: with others, the last bits may differ."""
+    return {"python": platform.python_version(), "torch": torch.__version__, "numpy": np.__version__}
 
 
 def save(checkpoint: Checkpoint, which: str = BEST) -> Checkpoint:

@@ -6,6 +6,7 @@ one go; the vectors stay in their files, and a batch reads just the frames of it
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -89,11 +90,23 @@ class WindowedClips:
         first: NDArray[np.int64] = self.offsets[self.clip] + self.start
         return first
 
+    @functools.cached_property
+    def annotated(self) -> NDArray[np.int64]:
+        """How many frames of each window are annotated: (k,)."""
+        before = np.concatenate([[0], np.cumsum(self.labelled)])
+        return np.asarray(before[self.first + self.length] - before[self.first])
+
     def with_labels(self) -> WindowedClips:
         """The windows that hold at least one annotated frame."""
-        before = np.concatenate([[0], np.cumsum(self.labelled)])
-        keep = before[self.first + self.length] > before[self.first]
+        keep = self.annotated > 0
         return WindowedClips(self.clips, self.clip[keep], self.start[keep], self.length[keep], self.standardisation)
+
+    def of_clips(self, chosen: NDArray[np.int64]) -> WindowedClips:
+        """The windows of some of the clips, and no other clip; `chosen` are positions in `clips`, in order."""
+        keep = np.isin(self.clip, chosen)
+        clip = np.searchsorted(chosen, self.clip[keep])
+        clips = [self.clips[one] for one in chosen]
+        return WindowedClips(clips, clip, self.start[keep], self.length[keep], self.standardisation)
 
     def standardised(self, standardisation: Standardisation) -> WindowedClips:
         """The same windows, standardised when they are gathered."""
@@ -120,6 +133,17 @@ class WindowedClips:
             self.first[chosen],
             np.where(labelled[..., None], self.labels[frames], np.float32(0)),
             labelled,
+        )
+
+    def blank(self) -> Batch:
+        """A batch of one window with nothing inside: what a process takes part with when there are too few windows."""
+        one = self.gather(np.zeros(1, np.int64))
+        return Batch(
+            {name: np.zeros_like(vectors) for name, vectors in one.features.items()},
+            np.zeros_like(one.inside),
+            one.first,
+            np.zeros_like(one.labels),
+            np.zeros_like(one.labelled),
         )
 
     def _vectors(

@@ -79,7 +79,10 @@ def read_metrics(run: Path) -> list[dict[str, float]]:
     path = run / METRICS
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
-        return [{name: float(value) for name, value in json.loads(line).items()} for line in lines]
+        epochs = [dict(json.loads(line)) for line in lines]
+        if not all(isinstance(value, int | float) for epoch in epochs for value in epoch.values()):
+            raise ValueError("something else than numbers")
+        return epochs
     except (OSError, ValueError, TypeError, AttributeError) as error:
         raise InputError(
             path,

@@ -2,7 +2,8 @@
 
 b windows of t frames; m labelled frames of them, laid end to end.  Losses are computed in float32 whatever the
 precision of the network.  `parse` gives the losses of valence and arousal by their words; those of expressions and
-action units are for networks that predict these too.
+action units are for networks that predict these too.  Where several processes share a batch, `total` sums over them
+(see `affcli.training.world`): each process, which may have no labelled frame itself, gets the loss of the whole batch.
 """
 
 from __future__ import annotations
@@ -17,38 +18,48 @@ from torch.nn import functional
 
 from affcli.configs import Training
 from affcli.errors import UsageError
+from affcli.training.world import Total, own
 
 EPSILON = 1e-8  # keeps the concordance of two constants, 0 / 0, at 0
 TERMS = ("mse", "l1", "ccc")
 
 
-def mse(prediction: Tensor, truth: Tensor) -> Tensor:
+def mse(prediction: Tensor, truth: Tensor, total: Total = own) -> Tensor:
     """Mean squared error over m frames and both dimensions: (m, 2) each to a scalar."""
-    return (prediction - truth).square().mean()
+    return _means((prediction - truth).square(), total)[0].mean()
 
 
-def l1(prediction: Tensor, truth: Tensor) -> Tensor:
+def l1(prediction: Tensor, truth: Tensor, total: Total = own) -> Tensor:
     """Mean absolute error over m frames and both dimensions: (m, 2) each to a scalar."""
-    return (prediction - truth).abs().mean()
+    return _means((prediction - truth).abs(), total)[0].mean()
 
 
-def ccc(prediction: Tensor, truth: Tensor, moments: str = "population") -> Tensor:
+def ccc(prediction: Tensor, truth: Tensor, moments: str = "population", total: Total = own) -> Tensor:
     """1 - concordance, averaged over valence and arousal: (m, 2) each to a scalar, 0 to 2.  Lin 1989.
 
     The concordance is of all m frames together, with `population` moments (all / m).  `mixed` moments, covariance / m
     over variance / (m - 1), are those of M3T's published code: a perfect prediction has concordance (m - 1) / m.
     A constant truth or prediction has concordance 0.
     """
-    p, t = prediction - prediction.mean(0), truth - truth.mean(0)
-    covariance = (p * t).mean(0)
-    variance = p.square().mean(0) + t.square().mean(0)
+    means, m = _means(torch.cat([prediction, truth], dim=1), total)
+    p, t = prediction - means[:2], truth - means[2:]
+    second, _ = _means(torch.cat([p * t, p.square() + t.square()], dim=1), total)
+    covariance, variance = second[:2], second[2:]
     if moments == "mixed":
-        variance = variance * (len(p) / max(1, len(p) - 1))
-    spread = variance + (prediction.mean(0) - truth.mean(0)).square()
+        variance = variance * (m / (m - 1).clamp(min=1))
+    spread = variance + (means[:2] - means[2:]).square()
     return 1 - (2 * covariance / (spread + EPSILON)).mean()
 
 
-def ccc_of_windows(prediction: Tensor, truth: Tensor, labelled: Tensor, moments: str = "population") -> Tensor:
+def _means(rows: Tensor, total: Total) -> tuple[Tensor, Tensor]:
+    """Means (k,) of rows (m, k) over the frames of all processes, and how many frames these are, a scalar."""
+    sums = total(torch.cat([rows.sum(0), rows.new_full((1,), len(rows))]))
+    return sums[:-1] / sums[-1], sums[-1].detach()
+
+
+def ccc_of_windows(
+    prediction: Tensor, truth: Tensor, labelled: Tensor, moments: str = "population", total: Total = own
+) -> Tensor:
     """1 - concordance of each window alone, averaged over windows and both dimensions, to a scalar, 0 to 2.
 
     `prediction` and `truth` are (b, t, 2), `labelled` (b, t) bool.  The concordance is that of `ccc`, over the m
@@ -66,7 +77,8 @@ def ccc_of_windows(prediction: Tensor, truth: Tensor, labelled: Tensor, moments:
     variance = (p.square().sum(1) + t.square().sum(1)) / ((count - 1).clamp(min=1) if moments == "mixed" else frames)
     concordance = 2 * covariance / (variance + (mean - true_mean).square() + EPSILON)  # (b, 2)
     counts = (count >= 2).expand_as(concordance)
-    return 1 - concordance.masked_fill(~counts, 0).sum() / counts.sum().clamp(min=1)
+    sums = total(torch.stack([concordance.masked_fill(~counts, 0).sum(), counts.sum().float()]))
+    return 1 - sums[0] / sums[1].clamp(min=1)
 
 
 def expression_cross_entropy(logits: Tensor, classes: Tensor, annotated: Tensor, over: str = "annotated") -> Tensor:
@@ -103,6 +115,7 @@ class Loss:
     terms: tuple[tuple[float, str], ...]  # weight, word
     ccc_over: str = "batch"
     ccc_moments: str = "population"
+    total: Total = own
 
     def __call__(self, prediction: Tensor, truth: Tensor, labelled: Tensor) -> Tensor:
         prediction = prediction.float()
@@ -111,15 +124,15 @@ class Loss:
 
     def _term(self, word: str, prediction: Tensor, truth: Tensor, labelled: Tensor) -> Tensor:
         if word == "ccc" and self.ccc_over == "window":
-            return ccc_of_windows(prediction, truth, labelled, self.ccc_moments)
+            return ccc_of_windows(prediction, truth, labelled, self.ccc_moments, self.total)
         frames, wanted = prediction[labelled], truth[labelled]
         if word == "ccc":
-            return ccc(frames, wanted, self.ccc_moments)
-        term: Callable[[Tensor, Tensor], Tensor] = {"mse": mse, "l1": l1}[word]
-        return term(frames, wanted)
+            return ccc(frames, wanted, self.ccc_moments, self.total)
+        term: Callable[[Tensor, Tensor, Total], Tensor] = {"mse": mse, "l1": l1}[word]
+        return term(frames, wanted, self.total)
 
 
-def parse(config: Training) -> Loss:
+def parse(config: Training, total: Total = own) -> Loss:
     """The loss that the settings name: terms joined by +, each a word of TERMS, or WEIGHT*WORD.
 
     >>> parse(Training(loss="0.5*mse + ccc")).terms
@@ -139,7 +152,7 @@ def parse(config: Training) -> Loss:
         if word in (known for _, known in terms):
             raise _wrong(config.loss, f"has {word} twice")
         terms.append((value, word))
-    return Loss(tuple(terms), config.ccc_over, config.ccc_moments)
+    return Loss(tuple(terms), config.ccc_over, config.ccc_moments, total)
 
 
 def _number(text: str) -> float:

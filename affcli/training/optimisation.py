@@ -17,6 +17,7 @@ from affcli.training.data import Batch
 from affcli.training.losses import parse
 from affcli.training.optimizers import KerasRmsprop
 from affcli.training.schedules import Schedule
+from affcli.training.world import ALONE, World
 
 EPSILON = 1e-7  # Keras's, for rmsprop and both kinds of Adam
 _HALF = {"bf16": torch.bfloat16, "fp16": torch.float16}
@@ -50,8 +51,8 @@ def _add_decay(optimizer: torch.optim.Optimizer, decay: float) -> None:
                 weight.grad.add_(weight, alpha=decay)
 
 
-def check(config: Training, device: torch.device) -> None:
-    """Raise UsageError where settings do not fit together, or the device cannot train so."""
+def check(config: Training, device: torch.device, processes: int = 1) -> None:
+    """Raise UsageError where settings do not fit together, or the device or so many processes cannot train so."""
     parse(config)
     Schedule(config, steps_per_epoch=1)
     if config.precision == "fp16" and device.type != "cuda":
@@ -60,6 +61,13 @@ def check(config: Training, device: torch.device) -> None:
             f"needs a CUDA device, and this is {device.type}",
             expected="bf16 or fp32",
             advice="use --precision bf16",
+        )
+    if config.compile and processes > 1:
+        raise UsageError(
+            "--compile",
+            f"does not go with --devices {processes}: what processes tell each other cannot be compiled",
+            expected="one of the two",
+            advice="leave --compile out",
         )
 
 
@@ -73,17 +81,20 @@ class Optimisation:
     """The steps of one training of `model`, which changes in place.
 
     With precision bf16 or fp16, the network computes under autocast, the loss in float32; fp16 scales the loss so that
-    small gradients are not lost, and leaves out a step whose gradients overflow.
+    small gradients are not lost, and leaves out a step whose gradients overflow.  Of the `world`'s processes each is
+    given its share of every batch, and all make the same step.
 
     Raises UsageError where settings do not fit together or the device cannot train so, AssetError where torch cannot
     compile the network.
     """
 
-    def __init__(self, model: nn.Module, config: Training, device: torch.device, steps_per_epoch: int) -> None:
-        check(config, device)
+    def __init__(
+        self, model: nn.Module, config: Training, device: torch.device, steps_per_epoch: int, world: World = ALONE
+    ) -> None:
+        check(config, device, world.size)
         self._model, self._config, self._device = model, config, device
-        self._network = _compiled(model) if config.compile else model
-        self._loss = parse(config)
+        self._network = _compiled(model) if config.compile else world.wrapped(model)
+        self._loss = parse(config, world.total)
         self._optimizer = new_optimizer(model, config)
         self._schedule = Schedule(config, steps_per_epoch)
         self._scaler = torch.amp.GradScaler("cuda", enabled=config.precision == "fp16")
@@ -91,18 +102,37 @@ class Optimisation:
         self._steps = 0
         self.lr = config.lr  # of the last step
 
-    def step(self, parts: Sequence[Batch]) -> float:
-        """Change the weights once, by the gradients of the parts of one batch; returns the loss.
+    @property
+    def state(self) -> dict[str, Any]:
+        """All that the next step depends on, but for the weights."""
+        return {
+            "steps": self._steps,
+            "optimizer": self._optimizer.state_dict(),
+            "schedule": self._schedule.state,
+            "scaler": self._scaler.state_dict(),
+            "average": self._average.state if self._average else None,
+        }
 
-        A part counts by its labelled frames: for losses that are means over these, and a network without batch
-        normalisation or dropout, the sum is that of the whole batch.
+    @state.setter
+    def state(self, state: dict[str, Any]) -> None:
+        self._steps = state["steps"]
+        self._optimizer.load_state_dict(state["optimizer"])
+        self._schedule.state = state["schedule"]
+        self._scaler.load_state_dict(state["scaler"])
+        if self._average:
+            self._average.state = state["average"]
+
+    def step(self, parts: Sequence[Batch], frames: Sequence[int]) -> Tensor:
+        """Change the weights once, by the gradients of the parts of one batch; returns the loss, a scalar.
+
+        `frames` are the labelled frames of each part, over all processes.  A part counts by them: for losses that are
+        means over these, and a network without batch normalisation or dropout, the sum is that of the whole batch.
         """
         self.lr = self._schedule.rate(self._steps)
         for group in self._optimizer.param_groups:
             group["lr"] = self.lr
         self._optimizer.zero_grad(set_to_none=True)
-        frames = sum(int(part.labelled.sum()) for part in parts)
-        loss = sum(self._backward(part, int(part.labelled.sum()) / frames) for part in parts)
+        losses = [self._backward(part, count / sum(frames)) for part, count in zip(parts, frames, strict=True)]
         if self._config.clip:
             self._scaler.unscale_(self._optimizer)
             nn.utils.clip_grad_norm_(self._model.parameters(), self._config.clip)
@@ -111,9 +141,9 @@ class Optimisation:
         self._steps += 1
         if self._average:
             self._average.update(self._model)
-        return loss
+        return torch.stack(losses).sum()
 
-    def _backward(self, part: Batch, share: float) -> float:
+    def _backward(self, part: Batch, share: float) -> Tensor:
         """Add the gradients of a part of a batch; returns its share of the loss."""
         half = _HALF.get(self._config.precision)
         with torch.autocast(self._device.type, dtype=half, enabled=half is not None):
@@ -122,7 +152,7 @@ class Optimisation:
         truth = torch.from_numpy(part.labels).to(self._device)
         loss = self._loss(affect, truth, labelled) * share
         self._scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
-        return float(loss.detach())
+        return loss.detach()
 
     def _pass(self, part: Batch) -> Tensor:
         """Valence and arousal (b, t, 2) of a part of a batch."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -38,6 +40,15 @@ class Sampler:
     def __len__(self) -> int:
         """Windows of an epoch."""
         return self._each * len(self._groups)
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """Where the random choice stands, as plain values."""
+        return dict(self._random.bit_generator.state)
+
+    @state.setter
+    def state(self, state: dict[str, Any]) -> None:
+        self._random.bit_generator.state = state
 
     def epoch(self) -> NDArray[np.int64]:
         """The windows of the next epoch, (len,)."""

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-
-import numpy as np
+from typing import Any
 
 from affcli.configs import Training
 from affcli.errors import UsageError
@@ -39,7 +38,17 @@ class Schedule:
         self._warmup = round(config.warmup * steps_per_epoch)
         self._left = max(1, config.epochs * steps_per_epoch - self._warmup)
         self._peak = config.lr  # plateau lowers it
-        self._best, self._waited = -np.inf, 0
+        self._best: float | None = None  # score so far
+        self._waited = 0
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """What plateau has found so far, as plain values."""
+        return {"peak": self._peak, "best": self._best, "waited": self._waited}
+
+    @state.setter
+    def state(self, state: dict[str, Any]) -> None:
+        self._peak, self._best, self._waited = state["peak"], state["best"], state["waited"]
 
     def rate(self, step: int) -> float:
         """The learning rate of a step."""
@@ -61,7 +70,7 @@ class Schedule:
         """Tell the validation score of an epoch, higher is better, after `steps` steps in all."""
         if self._config.schedule != "plateau" or steps <= self._warmup:
             return
-        if score > self._best:
+        if self._best is None or score > self._best:
             self._best, self._waited = score, 0
             return
         self._waited += 1

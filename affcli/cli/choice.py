@@ -1,0 +1,124 @@
+"""What a training is asked to be: flags before a TOML file before defaults, and the file that says what it was.
+
+RUN/config.toml holds every setting that was used, with its meaning; `--config` takes that file, or one that says less.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import textwrap
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from affcli import configs
+from affcli.cli import networks, settings
+from affcli.cli.options import configure
+from affcli.errors import InputError, UsageError
+
+CONFIG = "config.toml"
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Everything that a training was asked for and that changes its result."""
+
+    model: str
+    encoders: tuple[str, ...]  # none: all that the windows hold
+    network: Any  # an instance of the model's class of settings
+    training: configs.Training
+    runs: configs.Runs
+
+
+def choose(given: Mapping[str, Any], pairs: Iterable[str], file: Path | None, default_model: str) -> Choice:
+    """The choice of a command line whose options `given` were typed, and of a file.
+
+    Raises InputError where the file cannot be read, UsageError where it or an option says what there is not.
+    """
+    content = read(file) if file else {}
+    model = given.get("model") or content.get("model", default_model)
+    base = networks.values(model, content.get("network", {}), f"{file}: [network]")
+    network = networks.network_settings(model, pairs, base)
+    training = {**typed(configs.Training, content.get("training", {}), f"{file}: [training]"), **given}
+    runs = {**typed(configs.Runs, content.get("runs", {}), f"{file}: [runs]"), **given}
+    encoders = tuple(given.get("encoder") or content.get("encoders", ()))
+    return Choice(model, encoders, network, configure(configs.Training, training), configure(configs.Runs, runs))
+
+
+def typed(config: type, values: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """Settings of the class `config` as a TOML file holds them, checked.
+
+    Raises UsageError where there is no such setting, or a value is none of its kind.
+    """
+    wording = settings.Wording(
+        f"affcli train ({config.__name__})",
+        lambda name, value: f"{where} {name}" if value is None else f"{where} {name} = {value}",
+        choice=str,
+        shown=toml,
+        several=" (a list of them)",
+        advice="correct it, or leave it out",
+    )
+    return settings.checked(config, values, wording, settings.from_typed)
+
+
+def read(path: Path) -> dict[str, Any]:
+    """A TOML file such as `write` makes.
+
+    Raises InputError where it cannot be read, UsageError where it holds a part that there is not.
+    """
+    content = parsed(path)
+    kinds = {"model": str, "encoders": list, "training": dict, "network": dict, "runs": dict}
+    for name, value in content.items():
+        if name not in kinds:
+            raise UsageError(
+                f"{path}: {name}",
+                "is no part of a configuration",
+                expected=f"one of {', '.join(kinds)}",
+                advice="write settings of training under [training], those of the network under [network]",
+            )
+        texts = name != "encoders" or (isinstance(value, list) and all(isinstance(one, str) for one in value))
+        if not isinstance(value, kinds[name]) or not texts:
+            wanted = {str: "a name in quotes", list: "a list of names", dict: "a table"}[kinds[name]]
+            raise UsageError(f"{path}: {name}", "is of another kind", expected=wanted, advice="correct it")
+    return content
+
+
+def parsed(path: Path) -> dict[str, Any]:
+    """A TOML file, whatever is in it.  Raises InputError where it cannot be read."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise InputError(
+            path,
+            f"cannot be read ({getattr(error, 'strerror', None) or error})",
+            expected="a TOML file",
+            advice="check the path, or correct the file: affcli train writes such files as RUN/config.toml",
+        ) from error
+
+
+def write(run: Path, choice: Choice, said: str) -> None:
+    """Write RUN/config.toml, which begins with what is said of it."""
+    from affcli.files import replacing
+
+    lines = [
+        f"# {said}",
+        f"model = {toml(choice.model)}",
+        f"encoders = {toml(choice.encoders)}",
+    ]
+    for part, config in (("training", choice.training), ("network", choice.network), ("runs", choice.runs)):
+        lines += ["", f"[{part}]"]
+        for field in dataclasses.fields(config):
+            unit = f" ({field.metadata['unit']})" if field.metadata["unit"] else ""
+            meaning = f"{field.metadata['doc']}{unit}"
+            lines += textwrap.wrap(meaning, 116, initial_indent="# ", subsequent_indent="# ")
+            lines.append(f"{field.name} = {toml(getattr(config, field.name))}")
+    with replacing(run / CONFIG) as file:
+        file.write(("\n".join(lines) + "\n").encode())
+
+
+def toml(value: Any) -> str:
+    """A value as TOML writes it, which for the kinds of settings is as JSON does."""
+    return json.dumps(value, ensure_ascii=False, default=str)

@@ -1,0 +1,156 @@
+"""Several processes for one training: `--devices N` runs this command line again under torchrun.
+
+A process that dies is replaced: torchrun ends the others too and starts them all anew, and they go on from the last
+checkpoint, so that the weights are in the end what they would have been.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from affcli.cli.options import Verbosity
+from affcli.errors import AffcliError, InputError, UsageError
+
+if TYPE_CHECKING:
+    from affcli.cli.one_run import Again
+    from affcli.training.world import World
+
+log = logging.getLogger(__name__)
+
+RESTARTS = 3  # of all processes, before a training is given up
+_FAILURE = "AFFCLI_FAILURE"  # names the file in which the first process that fails says how, for its parent
+
+
+def launched() -> bool:
+    """Whether torchrun started this process."""
+    return "TORCHELASTIC_RUN_ID" in os.environ
+
+
+def again(asked: Again) -> Again:
+    """What becomes of a training that stands there: when all begin anew because one died, they go on with it."""
+    return "resume" if launched() and os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") != "0" else asked
+
+
+def check(device: str, devices: int, workers: int) -> None:
+    """Raise UsageError where there are no such devices, or several networks at a time are asked for as well."""
+    import torch
+
+    if workers > 1:
+        raise UsageError(
+            f"--workers {workers}",
+            f"does not go with --devices {devices}",
+            expected="one of the two",
+            advice="train the networks one after the other, each on all devices; or each on one, side by side",
+        )
+    if device == "mps":
+        raise UsageError(
+            "--device mps", "is one device", expected="cuda or cpu", advice="leave --devices out, or use --device cpu"
+        )
+    if device != "cpu" and 0 < torch.cuda.device_count() < devices:
+        raise UsageError(
+            f"--devices {devices}",
+            f"finds {torch.cuda.device_count()} CUDA device(s)",
+            expected="a device for each process",
+            advice=f"use --devices {torch.cuda.device_count()}, or --device cpu",
+        )
+
+
+def launch(devices: int) -> None:
+    """Run this command line in `devices` processes, and wait for them.  Exits as the first that fails does."""
+    # The agent's own store is else shared with the processes, and stale once they begin anew.
+    os.environ["TORCH_DISABLE_SHARE_RDZV_TCP_STORE"] = "1"
+    # Each process computes with its share of the cores; torchrun would give it one.
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // devices)))
+    from torch.distributed.elastic.multiprocessing import SignalException
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+    from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+
+    for name in list(logging.root.manager.loggerDict):
+        if name.startswith("torch.distributed."):
+            logging.getLogger(name).setLevel(logging.CRITICAL)  # what failed is said by the process that did
+    config = LaunchConfig(
+        min_nodes=1,
+        max_nodes=1,
+        nproc_per_node=devices,
+        run_id="affcli",
+        rdzv_backend="c10d",
+        rdzv_endpoint="localhost:0",
+        max_restarts=RESTARTS,
+        monitor_interval=0.5,
+        start_method="spawn",
+    )
+    with tempfile.TemporaryDirectory(prefix="affcli-") as folder:
+        failure = Path(folder) / "failure.json"
+        os.environ[_FAILURE] = str(failure)
+        try:
+            elastic_launch(config, sys.executable)("-m", "affcli", *sys.argv[1:])
+        except SignalException as ending:
+            raise typer.Exit(128 + ending.sigval) from ending
+        except ChildFailedError as error:
+            if failure.exists():  # it was said when it happened
+                raise typer.Exit(json.loads(failure.read_text())["status"]) from error
+            raise InputError(
+                f"--devices {devices}",
+                f"one of the processes died {RESTARTS + 1} times ({error.get_first_failure()[1].message})",
+                expected="processes that live",
+                advice="see what was said above; for want of memory, try a smaller --batch, or --accumulate",
+            ) from error
+
+
+@contextlib.contextmanager
+def joined(device: str) -> Iterator[World]:
+    """The processes that this one was started with, or itself alone.  Only the first one speaks."""
+    from affcli.training.world import ALONE, join, lost
+
+    if not launched():
+        yield ALONE
+        return
+    _leave_if_failed()
+    from affcli.models.device import pick
+
+    world = join(pick(device))
+    if world.rank:
+        Verbosity.quiet = True
+        logging.getLogger("affcli").setLevel(logging.CRITICAL)
+    elif again("keep") == "resume":
+        log.warning("a process died: all have begun anew, from the last epoch that was saved")
+    try:
+        yield world
+    except AffcliError as error:
+        if not _first_to_fail(error):
+            raise typer.Exit(error.status) from error
+        raise
+    except RuntimeError as error:
+        if not lost(error):
+            raise
+        raise typer.Exit(InputError.status) from error  # the process that died is what matters
+
+
+def _leave_if_failed() -> None:
+    """End at once where a process has failed for good: beginning anew would change nothing."""
+    path = os.environ.get(_FAILURE)
+    if path and Path(path).exists():
+        raise typer.Exit(json.loads(Path(path).read_text())["status"])
+
+
+def _first_to_fail(error: AffcliError) -> bool:
+    """Note a failure for the parent; whether no other process had one before."""
+    path = os.environ.get(_FAILURE)
+    if not path:
+        return True
+    try:
+        with Path(path).open("x") as file:
+            json.dump({"status": error.status}, file)
+    except FileExistsError:
+        return False
+    return True

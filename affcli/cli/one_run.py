@@ -1,0 +1,278 @@
+"""One network, fitted: what `affcli train` does once, or many times over folds, seeds and points of a search."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from affcli import configs, recipes
+from affcli.cli.choice import Choice, write
+from affcli.cli.progress import Line
+from affcli.errors import AffcliError, SchemaError, UsageError, some
+from affcli.models import inputs_of
+
+if TYPE_CHECKING:
+    from affcli.cli.windowed import Index
+    from affcli.training.checkpoint import Checkpoint
+    from affcli.training.data import WindowedClips
+    from affcli.training.description import Description
+    from affcli.training.fit import Epoch
+    from affcli.training.world import World
+    from affcli.windows import FeatureSet, Part
+
+log = logging.getLogger(__name__)
+
+Again = Literal["keep", "resume", "force"]
+
+
+@dataclass(frozen=True)
+class Job:
+    """One network to fit."""
+
+    windows: Path
+    out: Path
+    choice: Choice
+    device: str
+    again: Again  # what becomes of a training that stands there already
+    held_out: tuple[str, ...] | None = None  # the clips of the fold, or None for the split of the windows
+    fold: Mapping[str, Any] = field(default_factory=dict)  # what the recipe says of the fold
+    tensorboard: bool = False
+
+    def __str__(self) -> str:
+        return str(self.out)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A network that was fitted, or had been before."""
+
+    description: Description
+    epochs: int
+    kept: bool
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A job whose inputs were looked at."""
+
+    job: Job
+    index: Index
+    sets: dict[str, FeatureSet]
+    recipe: recipes.Recipe
+    inputs: list[dict[str, str]]
+
+    def part(self, part: Part) -> WindowedClips:
+        """The windows of one part of the clips.  Raises as `windows_of` does."""
+        from affcli.cli.windowed import windows_of
+
+        return windows_of(self.index, list(self.sets), part, self.job.held_out)
+
+
+def prepare(job: Job, processes: int = 1) -> Prepared:
+    """Look at what a job is to be made of.  Raises UsageError, InputError and SchemaError where that is not possible.
+
+    The number of processes is part of the recipe where there are several: each draws its own dropout.
+    """
+    from affcli.cli.windowed import chosen_sets, read_windows
+
+    index, choice = read_windows(job.windows), job.choice
+    sets = inputs_of(choice.model, chosen_sets(index, choice.encoders))
+    settings = {
+        "model": choice.model,
+        "encoders": list(sets),
+        "network": recipes.plain(choice.network),
+        **recipes.plain(choice.training),
+        **job.fold,
+        **({"devices": processes} if processes > 1 else {}),
+    }
+    return Prepared(
+        job, index, sets, recipes.recipe("train", settings, parents=[index.recipe]), [recipes.source(job.windows)]
+    )
+
+
+def fit_one(job: Job, world: World) -> Outcome:
+    """Fit the network of a job, unless it is there; go on where it was broken off, where that is asked for.
+
+    Raises as `prepare` and `training.fit.Fit` do, and UsageError where an unfinished training stands in its place.
+    """
+    from affcli.models.device import pick
+    from affcli.training import checkpoint, description
+    from affcli.training.data import fit_standardisation
+    from affcli.training.fit import Fit, new_model
+    from affcli.training.optimisation import check
+
+    made, choice = prepare(job, world.size), job.choice
+    device = world.device or pick(job.device)
+    check(choice.training, device, world.size)
+    if job.again != "force" and (kept := description.keep(job.out, made.recipe, made.inputs)):
+        return Outcome(kept, len(description.read_metrics(job.out)), kept=True)
+    train, val = made.part("train"), made.part("val")
+    last = _broken_off(made)
+    if last is None:
+        net = new_model(choice.model, made.sets, choice.network, choice.training.seed)
+        scale = fit_standardisation(train)
+    else:
+        net, scale = last.model, last.standardisation
+    train, val = train.standardised(scale), val.standardised(scale)
+    run = _Run(made, checkpoint.Checkpoint(job.out, _described(made), net, scale), last)
+    world.meet()  # before this, every process has read what stood there; after it, the first one writes
+    if world.rank == 0:
+        run.begin(afresh=last is None)
+    fit = Fit(net, train, val, choice.training, device, run.show, state=last.state if last else None, world=world)
+    with contextlib.closing(run):
+        for epoch in fit:
+            state = fit.state()
+            if world.rank == 0:
+                run.end_of_epoch(epoch, state, fit.ended)
+    finished = run.finish(val, device) if world.rank == 0 else None
+    world.meet()
+    return Outcome(finished or description.read_description(job.out), len(run.history), kept=False)
+
+
+def _described(made: Prepared) -> Description:
+    """What the checkpoints will say, but for their epoch."""
+    from affcli.training.checkpoint import versions
+    from affcli.training.description import Description
+
+    return Description(
+        model=made.job.choice.model,
+        config=recipes.plain(made.job.choice.network),
+        features=made.sets,
+        windows=configs.Windows(made.index.facts.length, made.index.facts.overlap),
+        validation={},
+        epoch=0,
+        finished=False,
+        inputs=made.inputs,
+        recipe=made.recipe,
+        versions=versions(),
+    )
+
+
+def _broken_off(made: Prepared) -> Checkpoint | None:
+    """The last checkpoint of a training to go on with; None where there is nothing to go on with.
+
+    Raises SchemaError where that was another training, InputError where it is damaged, UsageError where there is one
+    and nobody said what to do with it.
+    """
+    from affcli.training import checkpoint, description
+    from affcli.training.description import BEST, LAST
+
+    job = made.job
+    path = description.description_path(job.out, LAST)
+    if job.again == "force" or not path.exists():
+        return None
+    if job.again == "keep":
+        with contextlib.suppress(AffcliError):
+            if description.read_description(job.out, BEST).finished:
+                return None  # whole, and made otherwise: it is made again
+        known = description.read_description(job.out, LAST)
+        raise UsageError(
+            job.out,
+            f"holds a training that was broken off after epoch {known.epoch}",
+            expected="none, or a word on what to do with it",
+            advice="add --resume to go on with it, or --force to begin again",
+        )
+    last = checkpoint.load(job.out, LAST)
+    known = last.description
+    changed = recipes.differences(made.recipe, known.recipe) or recipes.differences(made.inputs, known.inputs)
+    if changed:
+        raise SchemaError(
+            path,
+            f"was written by another training than this ({some(changed)})",
+            expected="the same settings and windows",
+            advice="leave the options out, to go on with those in config.toml; or --force begins again",
+        )
+    if known.versions != checkpoint.versions():
+        log.warning("%s: other versions of packages (%s): the last bits may differ", path, known.versions)
+    return last
+
+
+class _Run:
+    """What a training leaves behind, epoch by epoch, and what it shows."""
+
+    def __init__(self, made: Prepared, checkpoint: Checkpoint, last: Checkpoint | None) -> None:
+        self._made, self._checkpoint = made, checkpoint
+        self._last = last
+        self.history: list[dict[str, float]] = []
+        self._line = Line()
+        self._board: Any = None
+
+    def begin(self, afresh: bool) -> None:
+        """Make the directory ready.  Raises OutputError where nothing can be written there."""
+        from affcli.training import checkpoint, description, tensorboard
+
+        job, run = self._made.job, self._made.job.out
+        if afresh:
+            checkpoint.clear(run)
+        elif self._last:
+            self.history = description.read_metrics(run)[: self._last.description.epoch]
+        checkpoint.prepare(run)
+        said = (
+            f"Fold {job.fold['fold']} of {job.fold['folds']}; the settings of all folds are in the directory above."
+            if job.fold
+            else "What this training used; affcli train WINDOWS -o RUN --config FILE does it again."
+        )
+        write(run, dataclasses.replace(job.choice, encoders=tuple(self._made.sets)), said)
+        if job.tensorboard:
+            self._board = tensorboard.board(run, len(self.history))
+
+    def show(self, done: int, total: int) -> None:
+        """Say how far the epoch at hand is."""
+        best = max((one["val_ccc_mean"] for one in self.history), default=None)
+        told = f", best mean CCC {best:.3f}" if best is not None else ""
+        self._line.show(f"{self._made.job}: epoch {len(self.history) + 1}: {done} of {total} windows{told}")
+
+    def end_of_epoch(self, epoch: Epoch, state: dict[str, Any], ended: bool) -> None:
+        """Save the weights where they are the best, the metrics, and last of all what a training goes on from."""
+        from affcli.training import tensorboard
+        from affcli.training.checkpoint import save
+        from affcli.training.description import LAST, save_metrics
+
+        self.history.append(epoch.to_json())
+        scores = {"valence": epoch.valence, "arousal": epoch.arousal, "mean": epoch.mean}
+        known = dataclasses.replace(self._checkpoint.description, epoch=epoch.number, validation=scores)
+        here = dataclasses.replace(self._checkpoint, description=known)
+        if epoch.improved:
+            save(here)
+        save_metrics(self._made.job.out, self.history)
+        save(dataclasses.replace(here, description=dataclasses.replace(known, finished=ended), state=state), LAST)
+        if self._board:
+            tensorboard.add(self._board, epoch)
+        text = f"{self._made.job}: epoch {epoch.number}: loss {epoch.train_loss:.4f}, {scored(scores)}"
+        self._line.show(text)
+        log.info("%s", text)
+
+    def finish(self, val: WindowedClips, device: Any) -> Description:
+        """Find the best smoothing of the best weights, and mark the training as finished."""
+        from affcli.training.checkpoint import load
+        from affcli.training.description import describe
+        from affcli.training.fit import curves
+        from affcli.training.tuning import Curves, tune
+
+        best = load(self._made.job.out)
+        affect = curves(best.model, val, self._made.job.choice.training.batch, device)
+        clips = []
+        for one, first in zip(val.clips, val.offsets, strict=False):
+            here = slice(first, first + one.frames)
+            files = self._made.index.features(one.name, list(self._made.sets)[:1])
+            time_us = next(iter(files.values())).time_us
+            clips.append(Curves(affect[here], val.labels[here], val.labelled[here], time_us))
+        finished = dataclasses.replace(best.description, finished=True, smooth=tune(clips))
+        describe(self._made.job.out, finished)
+        return finished
+
+    def close(self) -> None:
+        """Take the line away."""
+        self._line.clear()
+        if self._board:
+            self._board.close()
+
+
+def scored(scores: Mapping[str, float]) -> str:
+    """CCC for people."""
+    return "CCC " + ", ".join(f"{name} {scores[name]:.3f}" for name in ("valence", "arousal", "mean"))

@@ -1,0 +1,130 @@
+"""What several networks come to together: a line for each, means with their intervals, out-of-fold predictions."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from affcli import configs
+from affcli.cli.choice import toml
+
+if TYPE_CHECKING:
+    from affcli.cli.one_run import Job
+    from affcli.cli.plan import Group, Planned
+    from affcli.cli.windowed import Index
+
+RUNS, SUMMARY, OUT_OF_FOLD = "runs.csv", "summary.json", "oof"
+SCORES = ("valence", "arousal", "mean")
+
+
+def write_runs(out: Path, planned: list[Planned], groups: Sequence[Group], failed: Mapping[str, str]) -> None:
+    """Write RUN/runs.csv: a line for each network that has ended, in the order in which they were planned."""
+    from affcli.files import replacing
+
+    varied = list(groups[0].varied)
+    text = io.StringIO(newline="")
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow(["run", *varied, "fold", "seed", "epoch", "epochs", *SCORES, "failed"])
+    for one in planned:
+        done = groups[one.point].ended.get(one)
+        if done is None and one.name not in failed:
+            continue
+        settings = [groups[one.point].varied[name] for name in varied]
+        told = [value if isinstance(value, str) else toml(value) for value in settings]
+        scores = [done.description.validation[name] for name in SCORES] if done else [""] * len(SCORES)
+        epochs = [done.description.epoch, done.epochs] if done else ["", ""]
+        table.writerow([one.name, *told, one.fold or "", one.seed, *epochs, *scores, failed.get(one.name, "")])
+    with replacing(out / RUNS) as file:
+        file.write(text.getvalue().encode())
+
+
+def summarise_all(job: Job, index: Index, groups: list[Group], folds: list[list[str]]) -> None:
+    """Write and print the mean scores of each point, and its out-of-fold predictions where there are folds."""
+    from affcli.files import replacing
+    from affcli.training.summary import LEVEL, summarise
+
+    told = []
+    for group in groups:
+        if not group.ended:
+            continue
+        entry: dict[str, Any] = {"directory": group.out.relative_to(job.out).as_posix(), "settings": dict(group.varied)}
+        entry |= {"runs": len(group.ended)}
+        entry |= {name: dataclasses.asdict(summarise(_independent(group, name))) for name in SCORES}
+        if folds and len(group.ended) == len(folds) * group.choice.runs.seeds:
+            entry["out_of_fold"] = _out_of_fold(job, index, group, folds)
+        told.append(entry)
+    with replacing(job.out / SUMMARY) as file:
+        file.write((json.dumps({"level": LEVEL, "points": told}, allow_nan=False, indent=1) + "\n").encode())
+    if told:
+        _print(told)
+
+
+def _independent(group: Group, name: str) -> list[float]:
+    """The scores of a point that an interval is made of: of each fold the mean over its seeds, or of each seed.
+
+    Networks of one fold differ less than folds do: counted one by one they would make the interval too narrow.
+    """
+    by_fold: dict[int, list[float]] = {}
+    for one, done in group.ended.items():
+        by_fold.setdefault(one.fold, []).append(done.description.validation[name])
+    return by_fold[0] if 0 in by_fold else [sum(scores) / len(scores) for scores in by_fold.values()]
+
+
+def _out_of_fold(job: Job, index: Index, group: Group, folds: list[list[str]]) -> dict[str, float]:
+    """Write what the networks that have not seen a clip say of it, on average over seeds; the CCC of all clips."""
+    from affcli import tables
+    from affcli.cli.ensemble import Ensemble, recipe_of, runs_of
+    from affcli.cli.to_predict import work_of
+    from affcli.clips import table_path
+    from affcli.metrics import Moments
+    from affcli.models.device import pick
+    from affcli.schemas import AFFECT
+
+    totals, frames, config = [Moments(), Moments()], 0, configs.Prediction()
+    for number, clips in enumerate(folds, start=1):
+        runs = runs_of([one.job.out for one in group.ended if one.fold == number], config)
+        work = work_of([job.windows], [run.description for run in runs], "all", force_recipe=False)
+        recipe = recipe_of(runs, work, config)
+        network = Ensemble(runs, config, group.choice.training.batch, pick(job.device))
+        for clip in work.clips:
+            if clip.name not in clips:
+                continue
+            files, truth = clip.files(), index.labels(clip.name)
+            affect = network.predict(clip, files)
+            path = table_path(group.out / OUT_OF_FOLD, clip.name, "affect")
+            inputs = [file.source() for file in files.values()]
+            tables.write(path, AFFECT, affect.columns(), recipe=recipe, inputs=inputs, facts={})
+            valid = truth.valid
+            frames += int(valid.sum())
+            totals[0] += Moments.from_arrays(truth.valence[valid], affect.valence[valid])
+            totals[1] += Moments.from_arrays(truth.arousal[valid], affect.arousal[valid])
+    valence, arousal = (total.ccc() for total in totals)
+    return {"valence": valence, "arousal": arousal, "mean": (valence + arousal) / 2, "frames": frames}
+
+
+def _print(told: list[dict[str, Any]]) -> None:
+    """A table of the points, the best first: means, and half of their 95 % intervals."""
+    from rich.console import Console
+    from rich.table import Column, Table
+
+    folds = any("out_of_fold" in entry for entry in told)
+    names = [name.rpartition(".")[2] for name in told[0]["settings"]]
+    table = Table("in", *(Column(name, overflow="fold") for name in names), "runs")
+    for name in (*SCORES, *["out of fold"] * folds):
+        table.add_column(name, no_wrap=True)
+    for entry in sorted(told, key=lambda entry: -entry["mean"]["mean"]):
+        values = [value if isinstance(value, str) else toml(value) for value in entry["settings"].values()]
+        together = [f"{entry['out_of_fold']['mean']:.3f}" if "out_of_fold" in entry else ""] * folds
+        table.add_row(entry["directory"], *values, str(entry["runs"]), *(_figure(entry[name]) for name in SCORES), *together)
+    Console(highlight=False).print(table)
+
+
+def _figure(interval: Mapping[str, Any]) -> str:
+    """A mean with half of its interval."""
+    mean, low = interval["mean"], interval["low"]
+    return f"{mean:.3f}" if low is None else f"{mean:.3f} \u00b1 {mean - low:.3f}"

@@ -1,0 +1,117 @@
+"""Which networks a question asks for: folds, seeds, and the points of a search."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from affcli import configs, recipes
+from affcli.cli import networks
+from affcli.cli.choice import Choice, parsed, typed
+from affcli.cli.one_run import Job
+from affcli.errors import InputError, UsageError, some
+
+if TYPE_CHECKING:
+    from affcli.cli.one_run import Outcome
+    from affcli.cli.windowed import Index
+    from affcli.training.search import Point
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Search:
+    """A file of settings to try, and the options of the command line, which it may not vary."""
+
+    path: Path
+    typed: frozenset[str]
+
+
+@dataclass(frozen=True, eq=False)
+class Planned:
+    """One of the networks."""
+
+    job: Job
+    name: str  # its directory below RUN
+    point: int  # position in the list of points
+    fold: int  # from 1; 0 where there are none
+    seed: int
+
+
+@dataclass
+class Group:
+    """One point of the search, or all there is where nothing is searched."""
+
+    out: Path
+    choice: Choice
+    varied: Mapping[str, Any]
+    ended: dict[Planned, Outcome]
+
+
+def groups_of(job: Job, search: Search | None) -> Iterator[Group]:
+    if search is None:
+        yield Group(job.out, job.choice, {}, {})
+        return
+    from affcli.training.search import points
+
+    for number, point in enumerate(points(parsed(search.path), search.path), start=1):
+        yield Group(job.out / f"point-{number}", _chosen(job.choice, point, search), point.row(), {})
+
+
+def _chosen(choice: Choice, point: Point, search: Search) -> Choice:
+    """The choice of a point: what the search says, before the file of --config, after the command line."""
+    for name in point.varied:
+        if (option := name.rpartition(".")[2]) in search.typed:
+            raise UsageError(
+                f"--{option.replace('_', '-')}",
+                f"is varied by {search.path}",
+                expected="one of the two",
+                advice="leave the option out, or take it out of the file",
+            )
+    said = {name: value for name, value in point.training.items() if name not in search.typed}
+    training = dataclasses.replace(choice.training, **typed(configs.Training, said, f"{search.path}: [training]"))
+    model = choice.model if point.model is None or "model" in search.typed else point.model
+    base = recipes.plain(choice.network) if model == choice.model else {}
+    network = networks.values(model, {**base, **point.network}, f"{search.path}: [network]")
+    return dataclasses.replace(choice, model=model, network=network, training=training)
+
+
+def folds_of(index: Index, runs: configs.Runs) -> list[list[str]]:
+    """The clips that each fold holds out; none where the windows' own split is kept."""
+    from affcli.training.folds import assign, groups
+
+    if not runs.folds:
+        return []
+    clips = {name: clip for name, clip in index.facts.clips.items() if clip.split != "test" and clip.labels}
+    annotated = {name: int(index.labels(name).valid.sum()) for name in clips}
+    if not any(annotated.values()):
+        raise InputError(
+            index.path, "has no labelled train or val clip", expected="some", advice="cut windows with --labels"
+        )
+    if without := [name for name, frames in annotated.items() if not frames]:
+        log.warning("%s: no frame of %s is annotated: in no fold", index.path, some(without))
+    taking_part = {name: clip for name, clip in clips.items() if annotated[name]}
+    by: Literal["subject", "video"] = "subject" if runs.group == "subject" else "video"
+    return assign(groups(taking_part, by), annotated, runs.folds, runs.fold_seed)
+
+
+def planned_of(job: Job, group: Group, number: int, folds: list[list[str]]) -> Iterator[Planned]:
+    """The networks of a point: a directory for each fold, and in it one for each seed."""
+    runs, first = group.choice.runs, group.choice.training.seed
+    for fold in range(1, len(folds) + 1) if folds else (0,):
+        for seed in range(first, first + runs.seeds):
+            names = [f"fold-{fold}"] * (fold > 0) + [f"seed-{seed}"] * (runs.seeds > 1)
+            training = dataclasses.replace(group.choice.training, seed=seed)
+            facts = {"folds": runs.folds, "group": runs.group, "fold_seed": runs.fold_seed, "fold": fold}
+            one = dataclasses.replace(
+                job,
+                out=group.out.joinpath(*names),
+                choice=dataclasses.replace(group.choice, training=training, runs=configs.Runs()),
+                held_out=tuple(folds[fold - 1]) if fold else None,
+                fold=facts if fold else {},
+            )
+            yield Planned(one, one.out.relative_to(job.out).as_posix(), number, fold, seed)
