@@ -20,11 +20,11 @@ MANY = 20  # entries of one list that text shows in full; --json shows all
 
 def info(
     files: list[Path] = typer.Argument(
-        ..., metavar="FILE...", help="Tables (.parquet), arrays (.npy), or checkpoints (RUN or RUN/best.json)."
+        ..., metavar="FILE...", help="Tables (.parquet), arrays (.npy), or checkpoints (RUN, or RUN/last.json)."
     ),
     as_json: bool = typer.Option(False, "--json", help="One JSON object per file and line."),
 ) -> None:
-    """Say what a file is, check that it is whole, and show how it was made."""
+    """Say what a file is, check that it is whole, and show how it was made; of a training, its learning curves too."""
     run = Run(len(files))
     for number, path in enumerate(files):
         with run.clip():
@@ -38,14 +38,16 @@ def info(
 
 def _describe(path: Path) -> dict[str, Any]:
     """One file as plain values."""
-    from affcli.training.description import DESCRIPTION
+    from affcli.training.description import BEST, DESCRIPTION, DESCRIPTIONS
 
     if path.is_dir() and not (path / DESCRIPTION).exists() and (inside := sorted(path.glob("[!.]*.parquet"))):
         raise InputError(
             path, "is a directory of tables", expected="files", advice=f"name them: affcli info {inside[0]}"
         )
-    if path.is_dir() or path.name == DESCRIPTION:
-        return _checkpoint(path if path.is_dir() else path.parent)
+    if path.is_dir():
+        return _checkpoint(path, BEST)
+    if path.name in DESCRIPTIONS:
+        return _checkpoint(path.parent, path.stem)
     if path.suffix == ".npy":
         return _array(path)
     if path.suffix == ".parquet":
@@ -132,28 +134,36 @@ def _array(path: Path) -> dict[str, Any]:
     }
 
 
-def _checkpoint(run: Path) -> dict[str, Any]:
+def _checkpoint(run: Path, which: str) -> dict[str, Any]:
     """A checkpoint by its description alone, read without the network it describes."""
-    from affcli.training.description import TENSORS, check_tensors, read_description
+    from affcli.training.description import METRICS, check_tensors, read_description, read_metrics, tensors_path
 
-    description = read_description(run)
-    check_tensors(run, description)
+    description = read_description(run, which)
+    check_tensors(run, description, which)
+    said = description.to_json()
+    said.pop("state", None)  # of no use to people
     return {
         "path": str(run),
         "kind": "checkpoint",
-        "bytes": (run / TENSORS).stat().st_size,
-        **description.to_json(),
+        "bytes": tensors_path(run, which, description.epoch).stat().st_size,
+        **said,
+        "epochs": read_metrics(run) if (run / METRICS).exists() else [],
     }
 
 
 def _text(described: dict[str, Any]) -> Iterator[str]:
     """A description for people."""
+    from affcli.cli.plot import learning
+
     rest = dict(described)
     yield rest.pop("path")
+    epochs = rest.pop("epochs", [])
     if rest["kind"] == "table":
         yield from _table_text(rest)
     for name, value in rest.items():
         yield from _tree(name, value, 1)
+    if epochs:
+        yield learning(epochs)
 
 
 def _table_text(rest: dict[str, Any]) -> Iterator[str]:

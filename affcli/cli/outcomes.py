@@ -35,7 +35,7 @@ def write_runs(out: Path, planned: list[Planned], groups: Sequence[Group], faile
         if done is None and one.name not in failed:
             continue
         settings = [groups[one.point].varied[name] for name in varied]
-        told = [value if isinstance(value, str) else toml(value) for value in settings]
+        told = [_shown(value) for value in settings]
         scores = [done.description.validation[name] for name in SCORES] if done else [""] * len(SCORES)
         epochs = [done.description.epoch, done.epochs] if done else ["", ""]
         table.writerow([one.name, *told, one.fold or "", one.seed, *epochs, *scores, failed.get(one.name, "")])
@@ -108,23 +108,23 @@ def _out_of_fold(job: Job, index: Index, group: Group, folds: list[list[str]]) -
 
 
 def _print(told: list[dict[str, Any]]) -> None:
-    """A table of the points, the best first: means, and half of their 95 % intervals."""
+    """A table of the points, the best first: means over folds or seeds, and half of the 95 % interval of the last."""
     from rich.console import Console
     from rich.table import Column, Table
 
-    folds = any("out_of_fold" in entry for entry in told)
-    names = [name.rpartition(".")[2] for name in told[0]["settings"]]
-    table = Table("in", *(Column(name, overflow="fold") for name in names), "runs")
-    for name in (*SCORES, *["out of fold"] * folds):
-        table.add_column(name, no_wrap=True)
+    searched, folds = bool(told[0]["settings"]), any("out_of_fold" in entry for entry in told)
+    columns = [Column("in"), Column("settings", overflow="fold")] if searched else []
+    figures = ["runs", *SCORES, *["out of fold"] * folds]
+    table = Table(*columns, *(Column(name, no_wrap=True) for name in figures))
     for entry in sorted(told, key=lambda entry: -entry["mean"]["mean"]):
-        values = [value if isinstance(value, str) else toml(value) for value in entry["settings"].values()]
-        together = [f"{entry['out_of_fold']['mean']:.3f}" if "out_of_fold" in entry else ""] * folds
-        table.add_row(entry["directory"], *values, str(entry["runs"]), *(_figure(entry[name]) for name in SCORES), *together)
+        settings = ", ".join(f"{name.rpartition('.')[2]} {_shown(value)}" for name, value in entry["settings"].items())
+        scores = [f"{entry[name]['mean']:.3f}" for name in SCORES]
+        if (low := entry["mean"]["low"]) is not None:
+            scores[-1] += f" \u00b1 {entry['mean']['mean'] - low:.3f}"
+        scores += [f"{entry['out_of_fold']['mean']:.3f}" if "out_of_fold" in entry else ""] * folds
+        table.add_row(*[entry["directory"], settings] * searched, str(entry["runs"]), *scores)
     Console(highlight=False).print(table)
 
 
-def _figure(interval: Mapping[str, Any]) -> str:
-    """A mean with half of its interval."""
-    mean, low = interval["mean"], interval["low"]
-    return f"{mean:.3f}" if low is None else f"{mean:.3f} \u00b1 {mean - low:.3f}"
+def _shown(value: object) -> str:
+    return value if isinstance(value, str) else toml(value)

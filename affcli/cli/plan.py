@@ -28,7 +28,7 @@ class Search:
     """A file of settings to try, and the options of the command line, which it may not vary."""
 
     path: Path
-    typed: frozenset[str]
+    typed: frozenset[str]  # model, training.NAME, network.NAME
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,19 +65,21 @@ def groups_of(job: Job, search: Search | None) -> Iterator[Group]:
 def _chosen(choice: Choice, point: Point, search: Search) -> Choice:
     """The choice of a point: what the search says, before the file of --config, after the command line."""
     for name in point.varied:
-        if (option := name.rpartition(".")[2]) in search.typed:
+        if name in search.typed:
+            part, _, option = name.rpartition(".")
             raise UsageError(
-                f"--{option.replace('_', '-')}",
+                f"--set {option}" if part == "network" else f"--{option.replace('_', '-')}",
                 f"is varied by {search.path}",
                 expected="one of the two",
                 advice="leave the option out, or take it out of the file",
             )
-    said = {name: value for name, value in point.training.items() if name not in search.typed}
+    said = {name: value for name, value in point.training.items() if f"training.{name}" not in search.typed}
     training = dataclasses.replace(choice.training, **typed(configs.Training, said, f"{search.path}: [training]"))
+    network = {name: value for name, value in point.network.items() if f"network.{name}" not in search.typed}
     model = choice.model if point.model is None or "model" in search.typed else point.model
     base = recipes.plain(choice.network) if model == choice.model else {}
-    network = networks.values(model, {**base, **point.network}, f"{search.path}: [network]")
-    return dataclasses.replace(choice, model=model, network=network, training=training)
+    settings = networks.values(model, {**base, **network}, f"{search.path}: [network]")
+    return dataclasses.replace(choice, model=model, network=settings, training=training)
 
 
 def folds_of(index: Index, runs: configs.Runs) -> list[list[str]]:

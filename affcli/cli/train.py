@@ -94,6 +94,7 @@ def train(
     from affcli.cli.choice import choose
     from affcli.cli.one_run import Job, fit_one, scored
     from affcli.cli.plan import Search
+    from affcli.cli.settings import with_pairs
 
     file = config or (out / USED if resume and (out / USED).exists() else None)
     typed = _typed_options(context)
@@ -110,7 +111,9 @@ def train(
         return
     with launch.joined(device) as world:
         if many:
-            several.fit_all(job, Search(grid, frozenset(typed)) if grid else None, workers, world)
+            names = {name if name == "model" else f"training.{name}" for name in typed}
+            names |= {f"network.{name}" for name in with_pairs({}, network)}
+            several.fit_all(job, Search(grid, frozenset(names)) if grid else None, workers, world)
             return
         done = fit_one(job, world)
         best = f"{scored(done.description.validation)} at epoch {done.description.epoch}"

@@ -24,6 +24,7 @@ from affcli.windows import FeatureSet, feature_sets
 
 BEST, LAST = "best", "last"  # which weights: of the best epoch, or those that training goes on from
 TENSORS, DESCRIPTION, METRICS = "best.safetensors", "best.json", "metrics.jsonl"
+DESCRIPTIONS = (DESCRIPTION, f"{LAST}.json")
 FORMAT, VERSION = "affcli checkpoint", 1
 
 
@@ -47,7 +48,8 @@ class Description:
 
     def to_json(self) -> dict[str, Any]:
         """As plain values, in the order people want to read them."""
-        return {"format": FORMAT, "version": VERSION, **plain(self)}
+        values = {"format": FORMAT, "version": VERSION, **plain(self)}
+        return values if self.state is not None else {name: one for name, one in values.items() if name != "state"}
 
 
 def description_path(run: Path, which: str) -> Path:
