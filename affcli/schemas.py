@@ -254,7 +254,7 @@ WINDOWS = Schema(
         ("length", "window length that was asked for, frames"),
         ("overlap", "overlap that was asked for, frames"),
         ("features", "feature sets: name to width, modality and recipe"),
-        ("clips", "clip to frames, split, and its feature and label files by relative path and digest"),
+        ("clips", "clip to frames, split, subject, and its feature and label files by relative path and digest"),
     ),
 )
 

@@ -8,21 +8,22 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from affcli.errors import UsageError
 
 DIMENSIONS = ("valence", "arousal")
+AUTO = "auto"  # in place of what `parse` reads: what each run's own training found best (affcli.training.tuning)
 LONGEST = {"s": 3600.0, "": 100_001.0}  # a window beyond that is a slip, and would take very long
-_CELLS_AT_ONCE = 1 << 20  # frames times frames of their windows that are in memory at a time
+_CELLS_AT_ONCE = 1 << 16  # frames times frames of their windows that are worked on at a time, in the cache
 _STRAIGHT = 1e-12  # times from -1 to 1 whose parabola has less energy than that tell it from rounding no more
 _WORDS = f"METHOD:2s or METHOD:35 (frames), or {' and '.join(f'{name}=METHOD:2s' for name in DIMENSIONS)} with a comma"
-
-Gathered = tuple[NDArray[np.intp], NDArray[np.float64], NDArray[np.float64]]  # frames (m,), values, places (m, w)
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ def parse(text: str) -> dict[str, Smoothing]:
     return {name: found[name] for name in DIMENSIONS if found.get(name)}  # type: ignore[misc]
 
 
-def canonical(smoothings: dict[str, Smoothing]) -> str:
+def canonical(smoothings: Mapping[str, Smoothing]) -> str:
     """`smoothings` as text that `parse` reads; what means the same is written the same."""
     written = {name: str(one) for name, one in smoothings.items()}
     if len(written) == len(DIMENSIONS) and len(set(written.values())) == 1:
@@ -78,47 +79,72 @@ def smooth(values: NDArray[np.float64], time_us: NDArray[np.int64], how: Smoothi
         places, half = time_us.astype(np.int64), round(how.window * 1e6 / 2)
     else:
         places, half = np.arange(len(values), dtype=np.int64), int(how.window) // 2
-    if half == 0:
+    if half == 0 or not len(values):
         return values.copy()
     return METHODS[how.method](values, places, half)
 
 
-def _windows(values: NDArray[np.float64], places: NDArray[np.int64], half: int) -> Iterator[Gathered]:
-    """Frames whose windows are equally long, with the values in these and their places in half windows from -1 to 1.
+def smooth_both(
+    affect: NDArray[np.float64], time_us: NDArray[np.int64], how: Mapping[str, Smoothing]
+) -> NDArray[np.float64]:
+    """Valence and arousal (n, 2) of the frames of a clip, each smoothed as `how` says of it: (n, 2)."""
+    curves = [
+        smooth(curve, time_us, how[name]) if name in how else curve
+        for name, curve in zip(DIMENSIONS, affect.T, strict=True)
+    ]
+    return np.stack(curves, axis=-1)
 
-    Every frame comes once.
-    """
+
+def _windows(places: NDArray[np.int64], half: int) -> Iterator[_Windows]:
+    """The windows of frames, all that are equally long in one or several pieces; every frame comes once."""
     first = np.searchsorted(places, places - half, side="left")
     count = np.searchsorted(places, places + half, side="right") - first
-    for size in np.unique(count):
-        frames = np.flatnonzero(count == size)
-        rows = max(1, _CELLS_AT_ONCE // int(size))
-        for at in range(0, len(frames), rows):
-            here = frames[at : at + rows]
-            inside = first[here, None] + np.arange(size)
-            yield here, values[inside], (places[inside] - places[here, None]) / half
+    by_size = np.argsort(count, kind="stable")
+    for alike in np.split(by_size, np.flatnonzero(np.diff(count[by_size])) + 1):
+        size = int(count[alike[0]])
+        rows = max(1, _CELLS_AT_ONCE // size)
+        for at in range(0, len(alike), rows):
+            frames = alike[at : at + rows]
+            yield _Windows(frames, first[frames], size)
+
+
+@dataclass(frozen=True, eq=False)
+class _Windows:
+    """Windows of `size` frames that begin at the frames `first` (m,), each around its frame of `frames` (m,)."""
+
+    frames: NDArray[np.intp]
+    first: NDArray[np.intp]
+    size: int
+
+    def of(self, values: NDArray[Any]) -> NDArray[Any]:
+        """What values (n,) are in the windows: (m, size)."""
+        return sliding_window_view(values, self.size)[self.first]
+
+    def apart(self, places: NDArray[np.int64], half: int) -> NDArray[np.float64]:
+        """How far the frames of a window are from its own, in half windows from -1 to 1: (m, size)."""
+        return (self.of(places) - places[self.frames, None]) / half
 
 
 def _mean(values: NDArray[np.float64], places: NDArray[np.int64], half: int) -> NDArray[np.float64]:
     smoothed = np.empty_like(values)
-    for frames, inside, _ in _windows(values, places, half):
-        smoothed[frames] = inside.mean(axis=1)
+    for window in _windows(places, half):
+        smoothed[window.frames] = window.of(values).mean(axis=1)
     return smoothed
 
 
 def _median(values: NDArray[np.float64], places: NDArray[np.int64], half: int) -> NDArray[np.float64]:
     smoothed = np.empty_like(values)
-    for frames, inside, _ in _windows(values, places, half):
-        smoothed[frames] = np.median(inside, axis=1)
+    for window in _windows(places, half):
+        smoothed[window.frames] = np.median(window.of(values), axis=1)
     return smoothed
 
 
 def _gaussian(values: NDArray[np.float64], places: NDArray[np.int64], half: int) -> NDArray[np.float64]:
     """A mean whose weights fall off with a standard deviation of half a half window."""
     smoothed = np.empty_like(values)
-    for frames, inside, apart in _windows(values, places, half):
-        weights = np.exp(-2 * apart**2)
-        smoothed[frames] = (weights * inside).sum(axis=1) / weights.sum(axis=1)
+    for window in _windows(places, half):
+        weights = np.exp(-2 * window.apart(places, half) ** 2)
+        smoothed[window.frames] = (weights * window.of(values)).sum(axis=1) / weights.sum(axis=1)
     return smoothed
 
 
@@ -130,9 +156,10 @@ def _savgol(values: NDArray[np.float64], places: NDArray[np.int64], half: int) -
     they stay what they are.
     """
     smoothed = values.copy()
-    for frames, inside, apart in _windows(values, places, half):
-        if inside.shape[1] <= 3:
+    for window in _windows(places, half):
+        if window.size <= 3:
             continue
+        inside, apart = window.of(values), window.apart(places, half)
         apart = apart / np.abs(apart).max(axis=1, keepdims=True)
         middle = apart.mean(axis=1, keepdims=True)
         line = apart - middle
@@ -142,7 +169,7 @@ def _savgol(values: NDArray[np.float64], places: NDArray[np.int64], half: int) -
         bent = (bow**2).sum(axis=1, keepdims=True)
         bent[bent < _STRAIGHT] = np.inf
         at_frame = slope * middle - level  # the bow where the frame is, apart = 0
-        smoothed[frames] = inside.mean(axis=1) + (
+        smoothed[window.frames] = inside.mean(axis=1) + (
             (line * inside).sum(axis=1, keepdims=True) / lengths * -middle
             + (bow * inside).sum(axis=1, keepdims=True) / bent * at_frame
         ).squeeze(axis=1)
@@ -155,8 +182,9 @@ def _wiener(values: NDArray[np.float64], places: NDArray[np.int64], half: int) -
     Mean and variance are those of the window; the noise is the mean variance over the clip.
     """
     mean, variance = np.empty_like(values), np.empty_like(values)
-    for frames, inside, _ in _windows(values, places, half):
-        mean[frames], variance[frames] = inside.mean(axis=1), inside.var(axis=1)
+    for window in _windows(places, half):
+        inside = window.of(values)
+        mean[window.frames], variance[window.frames] = inside.mean(axis=1), inside.var(axis=1)
     noise = variance.mean()
     kept = np.where(variance > noise, 1 - noise / np.where(variance > noise, variance, 1), 0)
     smoothed: NDArray[np.float64] = mean + kept * (values - mean)
@@ -178,7 +206,8 @@ def _parse_one(whole: str, text: str) -> Smoothing | None:
         return None
     match = re.fullmatch(r"\s*(\w+):(\d+(?:\.\d*)?|\.\d+)(s?)\s*", text, re.ASCII)
     if not match:
-        raise _wrong(whole, "is not what it takes", f"none, or {_WORDS}")
+        also = "none" if "=" in whole else f"none, {AUTO}"
+        raise _wrong(whole, "is not what it takes", f"{also}, or {_WORDS}")
     method, number, unit = match[1], float(match[2]), match[3]
     if method not in METHODS:
         raise _wrong(whole, f"names '{method}', which is no method", f"one of {', '.join(METHODS)}")

@@ -111,7 +111,7 @@ def test_a_place_that_cannot_be_written_is_said_before_the_training(tmp_path: Pa
 
 
 def test_a_missing_checkpoint(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="does not exist, expected a directory that affcli train wrote"):
+    with pytest.raises(InputError, match="does not exist, expected a directory that affcli train or"):
         load(tmp_path / "none")
     with pytest.raises(InputError, match=r"holds no best\.json"):
         load(tmp_path)

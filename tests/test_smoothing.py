@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from affcli import smoothing
 from affcli.errors import UsageError
-from affcli.smoothing import METHODS, Smoothing, canonical, parse, smooth
+from affcli.smoothing import METHODS, Smoothing, canonical, parse, smooth, smooth_both
 
 EVERY = sorted(METHODS)
 INNER = slice(20, -20)  # where no window reaches beyond an end
@@ -117,6 +117,23 @@ def test_seconds_are_those_of_the_frames_where_the_rate_varies() -> None:
 
 
 @pytest.mark.parametrize("method", EVERY)
+@pytest.mark.parametrize("window", ["2s", "7"])
+def test_no_frames_are_no_frames(method: str, window: str) -> None:
+    assert by(f"{method}:{window}", np.zeros(0)).shape == (0,)
+
+
+def test_both_dimensions_each_in_its_way() -> None:
+    affect, time_us = np.stack([noise(), noise(seed=1)], axis=-1), at_25(200)
+    before = affect.copy()
+    found = smooth_both(affect, time_us, parse("valence=mean:1s,arousal=median:15"))
+    assert found[:, 0].tolist() == by("mean:1s", noise()).tolist()
+    assert found[:, 1].tolist() == by("median:15", noise(seed=1)).tolist()
+    one = smooth_both(affect, time_us, parse("arousal=mean:1s"))
+    assert one[:, 0].tolist() == noise().tolist() and one[:, 1].tolist() == by("mean:1s", noise(seed=1)).tolist()
+    assert smooth_both(affect, time_us, {}).tolist() == affect.tolist() == before.tolist()
+
+
+@pytest.mark.parametrize("method", EVERY)
 def test_pieces_of_the_work_and_shifted_times_change_nothing(method: str, monkeypatch: pytest.MonkeyPatch) -> None:
     times = np.cumsum(np.random.default_rng(3).integers(20_000, 60_000, 150))
     whole = by(f"{method}:0.9s", noise(150), times)
@@ -155,7 +172,7 @@ def test_what_means_the_same_is_written_the_same() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "--smooth : is not what it takes, expected none, or METHOD:2s"),
+        ("", "--smooth : is not what it takes, expected none, auto, or METHOD:2s"),
         ("mean", "--smooth mean: is not what it takes"),
         ("mean:-2s", "is not what it takes"),
         ("mean:2m", "is not what it takes"),
@@ -170,7 +187,8 @@ def test_what_means_the_same_is_written_the_same() -> None:
         ("mood=mean:2s", "names 'mood', which is no dimension"),
         ("valence=mean:2s,valence=mean:3s", "names valence twice, expected each of valence and arousal at most once"),
         ("valence=mean:2s,mean:3s", "names 'mean:3s', which is no dimension"),
-        ("valence=", "is not what it takes"),
+        ("valence=", "is not what it takes, expected none, or METHOD:2s"),
+        ("valence=auto", "is not what it takes, expected none, or METHOD:2s"),
     ],
 )
 def test_what_cannot_be_asked_for(text: str, message: str) -> None:

@@ -20,7 +20,7 @@ from affcli.errors import AffcliError, OutputError, UsageError
 
 COMMANDS = (
     *("demo", "probe", "extract-faces", "extract-audio", "embed", "encoders", "export-crops", "import-crops"),
-    *("import-openface", "import-labels", "window", "train", "predict", "score", "info"),
+    *("import-openface", "import-labels", "window", "train", "import-checkpoint", "predict", "score", "info"),
 )
 GROUPS = ("models",)  # commands that have commands of their own
 

@@ -6,7 +6,6 @@ RUN/config.toml holds every setting that was used, with its meaning; `--config` 
 from __future__ import annotations
 
 import dataclasses
-import json
 import textwrap
 import tomllib
 from collections.abc import Iterable, Mapping
@@ -15,8 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from affcli import configs
-from affcli.cli import networks, settings
+from affcli.cli import networks
 from affcli.cli.options import configure
+from affcli.cli.settings import from_toml, toml
 from affcli.errors import InputError, UsageError
 
 CONFIG = "config.toml"
@@ -42,26 +42,16 @@ def choose(given: Mapping[str, Any], pairs: Iterable[str], file: Path | None, de
     model = given.get("model") or content.get("model", default_model)
     base = networks.values(model, content.get("network", {}), f"{file}: [network]")
     network = networks.network_settings(model, pairs, base)
-    training = {**typed(configs.Training, content.get("training", {}), f"{file}: [training]"), **given}
-    runs = {**typed(configs.Runs, content.get("runs", {}), f"{file}: [runs]"), **given}
+    training = from_toml(configs.Training, content.get("training", {}), "affcli train", f"{file}: [training]")
+    runs = from_toml(configs.Runs, content.get("runs", {}), "affcli train", f"{file}: [runs]")
     encoders = tuple(given.get("encoder") or content.get("encoders", ()))
-    return Choice(model, encoders, network, configure(configs.Training, training), configure(configs.Runs, runs))
-
-
-def typed(config: type, values: Mapping[str, Any], where: str) -> dict[str, Any]:
-    """Settings of the class `config` as a TOML file holds them, checked.
-
-    Raises UsageError where there is no such setting, or a value is none of its kind.
-    """
-    wording = settings.Wording(
-        f"affcli train ({config.__name__})",
-        lambda name, value: f"{where} {name}" if value is None else f"{where} {name} = {value}",
-        choice=str,
-        shown=toml,
-        several=" (a list of them)",
-        advice="correct it, or leave it out",
+    return Choice(
+        model,
+        encoders,
+        network,
+        configure(configs.Training, {**training, **given}),
+        configure(configs.Runs, {**runs, **given}),
     )
-    return settings.checked(config, values, wording, settings.from_typed)
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -117,8 +107,3 @@ def write(run: Path, choice: Choice, said: str) -> None:
             lines.append(f"{field.name} = {toml(getattr(config, field.name))}")
     with replacing(run / CONFIG) as file:
         file.write(("\n".join(lines) + "\n").encode())
-
-
-def toml(value: Any) -> str:
-    """A value as TOML writes it, which for the kinds of settings is as JSON does."""
-    return json.dumps(value, ensure_ascii=False, default=str)

@@ -76,18 +76,7 @@ def _described(name: str, entry: EncoderEntry) -> dict[str, Any]:
         "state": state(name, entry),
         "package": ENCODERS.origin(name) or None,
         "notes": entry.notes or None,
-        "settings": {
-            field.name: {
-                "default": field.default,
-                "meaning": field.metadata.get("doc", ""),
-                "unit": field.metadata.get("unit") or None,
-                "least": field.metadata.get("least"),
-                "most": field.metadata.get("most"),
-                "choices": list(field.metadata.get("choices") or ()) or None,
-                "source": field.metadata.get("source") or None,
-            }
-            for field in settings.fields(entry.config)
-        },
+        "settings": settings.described(entry.config),
     }
 
 
@@ -122,12 +111,5 @@ def _page(described: dict[str, Any]) -> list[str]:
         lines += ["", described["notes"].rstrip()]
     if described["settings"]:
         lines += ["", "settings:"]
-    for name, one in described["settings"].items():
-        default = one["default"]
-        words = f" ({' or '.join(one['choices'])})" if one["choices"] else f" ({one['unit']})" if one["unit"] else ""
-        # 0 of what cannot be 0 means that nothing is said.
-        unsaid = default == 0 and one["least"] is not None and one["least"] > 0
-        shown = "" if unsaid else settings.shown(tuple(default) if isinstance(default, list) else default)
-        lines.append(f"  {settings.flag(name)} {shown}".rstrip())
-        lines.append(f"      {one['meaning']}{words}")
+    lines += settings.page(described["settings"], lambda name, default: f"{settings.flag(name)} {default}")
     return lines

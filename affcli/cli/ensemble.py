@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from affcli.cli.to_predict import Clip, Work
     from affcli.labels.affect import Affect
     from affcli.recipes import Recipe
+    from affcli.smoothing import Smoothing
     from affcli.training.checkpoint import Checkpoint
     from affcli.training.data import ClipData
 
@@ -29,10 +30,11 @@ def runs_of(paths: list[Path], config: Prediction) -> list[Checkpoint]:
     """The checkpoints of one or more runs.
 
     Raises InputError and SchemaError as `checkpoint.load` does, UsageError where several are asked for and there is
-    only one, or one comes twice.
+    only one, one comes twice, or its validation CCC is to count and it has none; with `--smooth auto` as `tuned` does.
     """
+    from affcli.smoothing import AUTO
     from affcli.training.checkpoint import load
-    from affcli.training.description import DESCRIPTION
+    from affcli.training.description import DESCRIPTIONS
 
     default = Prediction()
     asked = [f"--ensemble {config.ensemble}"] * (config.ensemble != default.ensemble) + ["--std"] * config.std
@@ -42,7 +44,8 @@ def runs_of(paths: list[Path], config: Prediction) -> list[Checkpoint]:
         )
     runs: list[Checkpoint] = []
     for path in paths:
-        checkpoint = load(path.parent if path.name == DESCRIPTION else path)
+        named = path.name in DESCRIPTIONS
+        checkpoint = load(path.parent, path.stem) if named else load(path)
         for other in runs:
             if other.description.tensors == checkpoint.description.tensors:
                 raise UsageError(
@@ -51,35 +54,90 @@ def runs_of(paths: list[Path], config: Prediction) -> list[Checkpoint]:
                     expected="each network once",
                     advice="leave it out",
                 )
+        if config.smooth == AUTO:
+            tuned(checkpoint)
+        if config.ensemble == "weighted":
+            _check_scored(checkpoint)
         if not checkpoint.description.finished:
-            log.warning("%s: its training was broken off; this is its best epoch until then", path)
+            which = "last" if checkpoint.state else "best"
+            log.warning("%s: its training was broken off; this is its %s epoch until then", path, which)
         runs.append(checkpoint)
     return runs
+
+
+def tuned(run: Checkpoint) -> dict[str, Smoothing]:
+    """What `--smooth auto` is for a run: the smoothing that its training found best, by dimension.
+
+    Raises UsageError where it found none because it was broken off or did not look for one: curves that are not
+    smoothed must not pass for curves that need no smoothing.  Raises SchemaError where the checkpoint garbles it.
+    """
+    from affcli.smoothing import AUTO, parse
+    from affcli.training.description import BEST, damaged, description_path
+
+    known = run.description
+    if not known.finished or not known.smooth:
+        why = "did not look for one" if known.finished else "was broken off before it looked for one"
+        first = "" if known.finished else "end the training with affcli train --resume, or "
+        raise UsageError(
+            f"--smooth {AUTO}",
+            f"asks for the smoothing that is best for {run.path}, whose training {why}",
+            expected="a finished training of this affcli",
+            advice=f"{first}name a smoothing, such as --smooth mean:2s, or none",
+        )
+    try:
+        return parse(str(known.smooth))
+    except UsageError as error:
+        path = description_path(run.path, BEST)
+        raise damaged(path, f"its smoothing, '{known.smooth}', {error.found}", error.expected) from error
 
 
 def recipe_of(runs: list[Checkpoint], work: Work, config: Prediction) -> Recipe:
     """How the predictions are made; a setting that has its default is not named.
 
-    What there is of each run is a list where there are several.
+    What there is of each run is a list where there are several.  So is the smoothing of `--smooth auto`, of each run
+    before they are averaged; one that is not a list is of their mean.
     """
     from affcli import recipes
     from affcli.labels.affect import DIMENSIONS
-    from affcli.training.description import TENSORS
+    from affcli.smoothing import AUTO, canonical
+    from affcli.training.description import tensors_name
 
-    changed = {name: value for name, value in recipes.plain(config).items() if value != getattr(Prediction(), name)}
+    default = Prediction()
+    changed = {name: value for name, value in recipes.plain(config).items() if value != getattr(default, name)}
+    if config.smooth == AUTO:
+        each = [canonical(tuned(run)) for run in runs]
+        for run, smoothing in zip(runs, each, strict=True):
+            log.info("%s: smoothing by its validation clips: %s", run.path, smoothing)
+        # Where nothing is smoothed, the predictions are those without the option, and so is their recipe.
+        del changed["smooth"]
+        changed |= {"smooth": each[0] if len(each) == 1 else each} if set(each) != {default.smooth} else {}
     columns = [
         {"model": one.description.model, **recipes.plain(plan)} for one, plan in zip(runs, work.plans, strict=True)
     ]
     if len(runs) == 1:
-        made, weights = columns[0], {TENSORS: runs[0].description.tensors}
+        made, weights = columns[0], {tensors_name(runs[0].description): runs[0].description.tensors}
     else:
         made = {name: [column[name] for column in columns] for name in columns[0]} | {"ensemble": config.ensemble}
-        weights = {f"{i}/{TENSORS}": one.description.tensors for i, one in enumerate(runs, start=1)}
+        described = [one.description for one in runs]
+        weights = {f"{i}/{tensors_name(one)}": one.tensors for i, one in enumerate(described, start=1)}
         if config.ensemble == "weighted":
             _warn_of_useless(runs)
             made |= {f"{name}_shares": _shares(runs)[:, column].tolist() for column, name in enumerate(DIMENSIONS)}
     parents = [one.description.recipe for one in runs]
     return recipes.recipe("predict", made | changed, weights=weights, parents=parents + work.foreign)
+
+
+def _check_scored(run: Checkpoint) -> None:
+    """Raise UsageError where a run has no validation CCC: it was imported without labelled val clips."""
+    from affcli.labels.affect import DIMENSIONS
+
+    if absent := [name for name in DIMENSIONS if name not in run.description.validation]:
+        raise UsageError(
+            "--ensemble weighted",
+            f"{run.path} has no validation CCC of {' and '.join(absent)} to count by",
+            expected="runs that were scored on validation clips",
+            advice="choose --ensemble mean or centred, or import it again with windows that hold labelled val clips",
+        )
 
 
 def _warn_of_useless(runs: list[Checkpoint]) -> None:
@@ -114,16 +172,17 @@ class Ensemble:
         import numpy as np
 
         from affcli.cli.windowed import clip_data
-        from affcli.labels.affect import DIMENSIONS, HIGH, LOW, Affect
-        from affcli.smoothing import parse, smooth
+        from affcli.labels.affect import HIGH, LOW, Affect
+        from affcli.smoothing import AUTO, parse, smooth_both
 
         data = clip_data(clip.name, files, None)
-        curves = [self._curves(i, clip, data) for i in range(len(self.runs))]
-        values, std = (curves[0], None) if len(curves) == 1 else self._combined(np.stack(curves))
         time_us = next(iter(files.values())).time_us
-        for name, how in parse(self.config.smooth).items():
-            column = DIMENSIONS.index(name)
-            values[:, column] = smooth(values[:, column], time_us, how)
+        curves = [self._curves(i, clip, data) for i in range(len(self.runs))]
+        if self.config.smooth == AUTO:
+            curves = [smooth_both(one, time_us, tuned(run)) for one, run in zip(curves, self.runs, strict=True)]
+        values, std = (curves[0], None) if len(curves) == 1 else self._combined(np.stack(curves))
+        if self.config.smooth != AUTO:
+            values = smooth_both(values, time_us, parse(self.config.smooth))
         values = np.clip(values, LOW, HIGH)
         return Affect(clip.name, values[:, 0], values[:, 1], time_us, std=std if self.config.std else None)
 

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from affcli.cli.options import Verbosity
+from affcli.cli.workers import machine
 from affcli.errors import AffcliError, InputError, UsageError
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ def again(asked: Again) -> Again:
 
 def check(device: str, devices: int, workers: int) -> None:
     """Raise UsageError where there are no such devices, or several networks at a time are asked for as well."""
-    import torch
+    from affcli.models.device import check_count
 
     if workers > 1:
         raise UsageError(
@@ -52,59 +53,31 @@ def check(device: str, devices: int, workers: int) -> None:
             expected="one of the two",
             advice="train the networks one after the other, each on all devices; or each on one, side by side",
         )
-    if device == "mps":
-        raise UsageError(
-            "--device mps", "is one device", expected="cuda or cpu", advice="leave --devices out, or use --device cpu"
-        )
-    if device != "cpu" and 0 < torch.cuda.device_count() < devices:
-        raise UsageError(
-            f"--devices {devices}",
-            f"finds {torch.cuda.device_count()} CUDA device(s)",
-            expected="a device for each process",
-            advice=f"use --devices {torch.cuda.device_count()}, or --device cpu",
-        )
+    check_count(device, devices)
 
 
 def launch(devices: int) -> None:
     """Run this command line in `devices` processes, and wait for them.  Exits as the first that fails does."""
-    # The agent's own store is else shared with the processes, and stale once they begin anew.
-    os.environ["TORCH_DISABLE_SHARE_RDZV_TCP_STORE"] = "1"
-    # Each process computes with its share of the cores; torchrun would give it one.
-    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // devices)))
-    from torch.distributed.elastic.multiprocessing import SignalException
-    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
-    from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+    from affcli.training.torchrun import DiedError, run
 
-    for name in list(logging.root.manager.loggerDict):
-        if name.startswith("torch.distributed."):
-            logging.getLogger(name).setLevel(logging.CRITICAL)  # what failed is said by the process that did
-    config = LaunchConfig(
-        min_nodes=1,
-        max_nodes=1,
-        nproc_per_node=devices,
-        run_id="affcli",
-        rdzv_backend="c10d",
-        rdzv_endpoint="localhost:0",
-        max_restarts=RESTARTS,
-        monitor_interval=0.5,
-        start_method="spawn",
-    )
+    # Each process computes with its share of the cores; torchrun would give it one.
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, machine() // devices)))
     with tempfile.TemporaryDirectory(prefix="affcli-") as folder:
         failure = Path(folder) / "failure.json"
         os.environ[_FAILURE] = str(failure)
         try:
-            elastic_launch(config, sys.executable)("-m", "affcli", *sys.argv[1:])
-        except SignalException as ending:
-            raise typer.Exit(128 + ending.sigval) from ending
-        except ChildFailedError as error:
+            status = run([sys.executable, "-m", "affcli", *sys.argv[1:]], devices, RESTARTS)
+        except DiedError as error:
             if failure.exists():  # it was said when it happened
-                raise typer.Exit(json.loads(failure.read_text())["status"]) from error
+                raise typer.Exit(_status(failure)) from error
             raise InputError(
                 f"--devices {devices}",
-                f"one of the processes died {RESTARTS + 1} times ({error.get_first_failure()[1].message})",
+                f"one of the processes died {RESTARTS + 1} times ({error})",
                 expected="processes that live",
                 advice="see what was said above; for want of memory, try a smaller --batch, or --accumulate",
             ) from error
+    if status:
+        raise typer.Exit(status)
 
 
 @contextlib.contextmanager
@@ -140,7 +113,11 @@ def _leave_if_failed() -> None:
     """End at once where a process has failed for good: beginning anew would change nothing."""
     path = os.environ.get(_FAILURE)
     if path and Path(path).exists():
-        raise typer.Exit(json.loads(Path(path).read_text())["status"])
+        raise typer.Exit(_status(Path(path)))
+
+
+def _status(failure: Path) -> int:
+    return int(json.loads(failure.read_text())["status"])
 
 
 def _first_to_fail(error: AffcliError) -> bool:

@@ -1,19 +1,22 @@
-"""affcli models: weights that no package carries, brought by a named command and with their licence accepted."""
+"""affcli models: networks, and weights, which are brought by name where no package carries them."""
 
 from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 import typer
 
 from affcli import weights
+from affcli.cli import settings
 from affcli.cli.options import command
 from affcli.cli.progress import say
 from affcli.errors import AssetError, UsageError
+from affcli.models import MODELS
+from affcli.registry import Registry
 from affcli.weights import WEIGHTS
 
 NAME = typer.Argument(
@@ -25,25 +28,47 @@ NAME = typer.Argument(
 
 
 def _list(as_json: bool = typer.Option(False, "--json", help="One JSON object per line.")) -> None:
-    """List the weights that are known: kind, licence, size, and where they are."""
+    """List the weights that are known, with licence, size and where they are, and the networks for affcli train."""
     rows = [_described(name) for name in WEIGHTS]
+    networks = [_network(name) for name in MODELS]
     if as_json:
-        for row in rows:
+        for row in [*rows, *networks]:
             print(json.dumps(row, ensure_ascii=False))
         return
     table = [("NAME", "KIND", "LICENCE", "SIZE", "STATE")]
     table += [(row["name"], row["kind"], row["licence"], _megabytes(row["size"]), row["state"]) for row in rows]
+    _print_columns(table)
+    print()
+    _print_columns([("NETWORK", "INPUTS", "WHAT"), *((row["name"], row["inputs"], row["what"]) for row in networks)])
+
+
+def _print_columns(table: Sequence[tuple[str, ...]]) -> None:
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     for line in table:
         print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
 
 
-def show(name: str = NAME) -> None:
-    """Show everything about one set of weights: licence, address, SHA-256, paper, where the file is."""
-    for key, value in _described(name).items():
+def show(
+    name: str = typer.Argument(
+        ...,
+        metavar="NAME",
+        help="Name of weights or of a network, as affcli models list shows it.",
+        autocompletion=lambda: [*WEIGHTS, *MODELS],
+    ),
+) -> None:
+    """Show everything about one set of weights or one network.
+
+    Of weights: licence, address, SHA-256, paper, where the file is. Of a network: what it reads, and its settings with
+    default, meaning, unit or words, and source.
+    """
+    described = _ABOUT[name](name)
+    chosen = described.pop("settings", {})
+    for key, value in described.items():
         if value is not None:
             shown = _megabytes(value) if key in ("size", "download") else value
             print(f"{key.replace('_', ' ') + ':':<17} {shown}")
+    if chosen:
+        print("\n".join(["", "settings, each as --set NAME=VALUE:", *settings.page(chosen, "{}={}".format)]))
 
 
 def pull(
@@ -142,6 +167,27 @@ def _described(name: str) -> dict[str, Any]:
     }
 
 
+def _network(name: str) -> dict[str, Any]:
+    """All that is known of one network, as plain values."""
+    known = MODELS[name]
+    return {
+        "name": name,
+        "kind": "network",
+        "what": known.doc,
+        "inputs": f"one set of {known.modality} features"
+        if known.modality
+        else "any sets of audio, face, pose features",
+        "licence": known.licence,
+        "source": known.source,
+        "settings": settings.described(known.config),
+    }
+
+
+_ABOUT: Registry[Callable[[str], dict[str, Any]]] = Registry(
+    "name of weights or of a network", {**dict.fromkeys(WEIGHTS, _described), **dict.fromkeys(MODELS, _network)}
+)
+
+
 def _megabytes(size: int) -> str:
     return f"{size / 1e6:.1f} MB"
 
@@ -188,7 +234,7 @@ def _consent(name: str, licence: weights.Licence, given: str | None) -> str:
 COMMANDS: dict[str, Callable[..., None]] = {"list": _list, "show": show, "pull": pull, "verify": verify}
 
 app = typer.Typer(
-    help="List, show, pull and verify the weights of face detectors.\n\nOnly affcli models pull ever "
+    help="List and show weights and networks, pull and verify weights.\n\nOnly affcli models pull ever "
     "fetches anything, and it shows the licence first.",
     no_args_is_help=True,
 )

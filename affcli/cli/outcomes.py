@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from affcli import configs
-from affcli.cli.choice import toml
+from affcli.cli.settings import toml
 
 if TYPE_CHECKING:
     from affcli.cli.one_run import Job

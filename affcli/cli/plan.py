@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from affcli import configs, recipes
 from affcli.cli import networks
-from affcli.cli.choice import Choice, parsed, typed
+from affcli.cli.choice import Choice, parsed
 from affcli.cli.one_run import Job
+from affcli.cli.settings import from_toml
 from affcli.errors import InputError, UsageError, some
 
 if TYPE_CHECKING:
@@ -53,6 +54,10 @@ class Group:
 
 
 def groups_of(job: Job, search: Search | None) -> Iterator[Group]:
+    """The points of a search, or the one point there is without.
+
+    Raises InputError where the file of the search cannot be read, UsageError where it says what there is not.
+    """
     if search is None:
         yield Group(job.out, job.choice, {}, {})
         return
@@ -74,7 +79,9 @@ def _chosen(choice: Choice, point: Point, search: Search) -> Choice:
                 advice="leave the option out, or take it out of the file",
             )
     said = {name: value for name, value in point.training.items() if f"training.{name}" not in search.typed}
-    training = dataclasses.replace(choice.training, **typed(configs.Training, said, f"{search.path}: [training]"))
+    training = dataclasses.replace(
+        choice.training, **from_toml(configs.Training, said, "affcli train", f"{search.path}: [training]")
+    )
     network = {name: value for name, value in point.network.items() if f"network.{name}" not in search.typed}
     model = choice.model if point.model is None or "model" in search.typed else point.model
     base = recipes.plain(choice.network) if model == choice.model else {}

@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-RUN = typer.Argument(..., metavar="RUN", help="Checkpoint: a directory that affcli train wrote.")
+RUN = typer.Argument(
+    ..., metavar="RUN", help="Checkpoint: a directory that affcli train or import-checkpoint wrote, or its last.json."
+)
 SOURCES = typer.Argument(
     ..., metavar="WINDOWS|FEATURES...", help="One windows table, or directories and tables of features."
 )
@@ -51,7 +53,7 @@ def predict(
     overlap_weights: Literal["flat", "triangular"] = setting(Prediction, "overlap_weights"),
     ensemble: Literal["mean", "weighted", "centred"] = setting(Prediction, "ensemble"),
     std: bool = setting(Prediction, "std"),
-    smooth: str = setting(Prediction, "smooth", metavar="METHOD:WINDOW"),
+    smooth: str = setting(Prediction, "smooth", metavar="METHOD:WINDOW|auto"),
     batch: int = BATCH,
     device: Literal["auto", "cpu", "cuda", "mps"] = DEVICE,
     force_recipe: bool = FORCE_RECIPE,
@@ -61,16 +63,16 @@ def predict(
 
     The features must be made as those of the training were. Every frame gets a value, whether or not the features
     describe it: the mean over the windows it is in. Several networks may need other features each; the sources have
-    to hold them all. What they say is averaged, then smoothed, then cut off at -1 and 1. In a directory, only missing
-    and outdated tables are made.
+    to hold them all. What they say is averaged, then smoothed, then cut off at -1 and 1; with --smooth auto, each is
+    smoothed in its own way first, then averaged. In a directory, only missing and outdated tables are made.
     """
     from affcli.cli.ensemble import Ensemble, recipe_of, runs_of
     from affcli.cli.to_predict import work_of
     from affcli.models.device import pick
-    from affcli.smoothing import canonical, parse
+    from affcli.smoothing import AUTO, canonical, parse
 
     _check(out)
-    smooth = canonical(parse(smooth))
+    smooth = AUTO if smooth.strip() == AUTO else canonical(parse(smooth))
     config = configure(Prediction, locals())
     runs = runs_of([run, *more], config)
     work = work_of(sources, [one.description for one in runs], split, force_recipe)

@@ -1,11 +1,17 @@
-"""The settings of encoders as command-line options: whatever has a field in its class of settings has a flag."""
+"""The settings of encoders as options, and the checks of all settings that are given as NAME=VALUE or by a file.
+
+Whatever has a field in the class of settings of one of affcli's own encoders has a flag.
+"""
 
 from __future__ import annotations
 
 import dataclasses
+import functools
 import inspect
+import json
 import typing
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import typer
@@ -15,6 +21,8 @@ from affcli.features import ENCODERS
 from affcli.features.settings import WORDS, expected_of
 
 _PANEL = "Settings of encoders (affcli encoders NAME shows those of one)"
+COMMAS = " (commas between several)"
+_PLAIN: dict[type, str] = {**WORDS, bool: "true or false"}
 
 
 def flag(name: str) -> str:
@@ -51,31 +59,69 @@ def with_settings(function: Callable[..., None]) -> Callable[..., None]:
     return function
 
 
+@dataclass(frozen=True)
+class Wording:
+    """How messages speak of the settings of one thing."""
+
+    owner: str  # whose settings they are
+    subject: Callable[[str, str | None], str]  # a setting that was given: its name and, where it matters, its value
+    choice: Callable[[str], str]  # one that could have been
+    shown: Callable[[Any], str]  # a value, as one writes it there
+    several: str  # how several values of one setting are written
+    advice: str = "correct it, or leave the option out"
+
+
+Read = Callable[[type, dataclasses.Field[Any], Any, Wording], Any]  # class of settings, field, what was given, wording
+
+
 def parse(encoder: str, given: Mapping[str, Any], pairs: Iterable[str] = ()) -> Any:
     """The settings of an encoder, from options (None where not given) and from `NAME=VALUE` pairs.
 
     Raises UsageError where it has no such setting, where a value is none of its kind, or where one is given twice.
     """
     config = ENCODERS[encoder].config
-    known = {field.name: field for field in fields(config)}
     wanted = {name: value for name, value in given.items() if value is not None}
+    wording = Wording(encoder, _option, functools.partial(_said, encoder), shown, COMMAS)
+    return config(**checked(config, with_pairs(wanted, pairs), wording, _told))
+
+
+def with_pairs(wanted: Mapping[str, Any], pairs: Iterable[str]) -> dict[str, Any]:
+    """The values of settings by name, and those of the `NAME=VALUE` pairs as text.
+
+    Raises UsageError where a pair has no value, or where a setting is given twice.
+    """
+    every = dict(wanted)
     for pair in pairs:
         name, equals, value = pair.partition("=")
         name = name.strip().removeprefix("--").replace("-", "_")
         if not equals:
             raise UsageError(f"--set {pair}", "has no value", expected="NAME=VALUE", advice="write it so")
-        if name in wanted:
+        if name in every:
             raise UsageError(f"--set {pair}", "is given twice", expected="one value", advice="leave one of them out")
-        wanted[name] = value
-    chosen = {}
-    for name, value in wanted.items():
+        every[name] = value
+    return every
+
+
+def checked(config: type, wanted: Mapping[str, Any], wording: Wording, read: Read) -> dict[str, Any]:
+    """The values of some settings of the class `config`, by name; `read` turns each into one of its kind.
+
+    Raises UsageError where there is no such setting, and as `read` does.
+    """
+    known = {field.name: field for field in fields(config)}
+    for name in wanted:
         if name not in known:
-            has = ", ".join(_said(encoder, one) for one in known) or "none"
+            has = ", ".join(wording.choice(one) for one in known) or "none"
             raise UsageError(
-                flag(name), f"is no setting of {encoder}", expected=f"one of its own: {has}", advice="leave it out"
+                wording.subject(name, None),
+                f"is no setting of {wording.owner}",
+                expected=f"one of its own: {has}",
+                advice="leave it out",
             )
-        chosen[name] = value if isinstance(value, bool) else _value(config, known[name], str(value))
-    return config(**chosen)
+    return {name: read(config, known[name], value, wording) for name, value in wanted.items()}
+
+
+def _option(name: str, value: str | None) -> str:
+    return flag(name) if value is None else f"{flag(name)} {value}"
 
 
 def _said(encoder: str, name: str) -> str:
@@ -129,38 +175,121 @@ def _kind(config: type, name: str) -> Any:
     return said[0] if type(None) in typing.get_args(kind) and len(said) == 1 else kind
 
 
-def _value(config: type, field: dataclasses.Field[Any], text: str) -> Any:
-    """The value that a text means for a field."""
+def _told(config: type, field: dataclasses.Field[Any], value: Any, wording: Wording) -> Any:
+    """What an option says: a flag without value is a bool, everything else text."""
+    return value if isinstance(value, bool) else from_text(config, field, str(value), wording)
+
+
+def from_text(config: type, field: dataclasses.Field[Any], text: str, wording: Wording) -> Any:
+    """The value that a text means for a field.  Raises UsageError where it is none of its kind."""
     kind = _kind(config, field.name)
     if kind is bool:
         if text not in ("on", "off"):
-            raise _wrong(field, text, "on or off")
+            raise _wrong(field, text, "on or off", wording)
         return text == "on"
     if typing.get_origin(kind) is tuple:
         inner = typing.get_args(kind)[0]
         parts = [part.strip() for part in text.split(",")] if text.strip() else []
-        return tuple(_scalar(inner, field, part) for part in parts)
-    return _scalar(kind, field, text)
+        return tuple(_scalar(inner, field, part, part, wording) for part in parts)
+    return _scalar(kind, field, text, text, wording)
 
 
-def _scalar(kind: type, field: dataclasses.Field[Any], text: str) -> Any:
+def from_typed(config: type, field: dataclasses.Field[Any], value: Any, wording: Wording) -> Any:
+    """The value of a field, given as a TOML file holds it: bool, int, float, str, or a list for several.
+
+    Nothing is guessed: a text is no number, and 1 is not yes.  Raises UsageError where it is none of its kind.
+    """
+    kind, written = _kind(config, field.name), wording.shown(value)
+    several = typing.get_origin(kind) is tuple
+    if several:
+        kind = typing.get_args(kind)[0]
+    if several != isinstance(value, list | tuple):
+        raise _wrong(field, written, _PLAIN[kind], wording)
+    values = value if several else [value]
+    for one in values:
+        number = isinstance(one, int | float) and not isinstance(one, bool)
+        if not (number if kind is float else isinstance(one, kind) and isinstance(one, bool) == (kind is bool)):
+            raise _wrong(field, written, _PLAIN[kind], wording)
+    found = [one if kind is bool else _scalar(kind, field, one, written, wording) for one in values]
+    return tuple(found) if several else found[0]
+
+
+def _scalar(kind: type, field: dataclasses.Field[Any], given: Any, written: str, wording: Wording) -> Any:
+    """`given` as the kind `kind`, checked; `written` is how a message shows it."""
     try:
-        value = kind(text)
+        value = kind(given)
     except ValueError:
-        raise _wrong(field, text, WORDS[kind]) from None
+        raise _wrong(field, written, WORDS[kind], wording) from None
+    except OverflowError:
+        raise _wrong(field, written, "a finite number", wording) from None
     if expected := expected_of(field, kind, value):
-        raise _wrong(field, text, expected)
+        raise _wrong(field, written, expected, wording)
     return value
 
 
-def _wrong(field: dataclasses.Field[Any], text: str, expected: str) -> UsageError:
-    default = shown(field.default)
-    least = field.metadata.get("least")
-    helps = default and not field.metadata.get("choices") and (least is None or field.default >= least)
-    commas = " (commas between several)" if isinstance(field.default, tuple) else ""
+def _wrong(field: dataclasses.Field[Any], written: str, expected: str, wording: Wording) -> UsageError:
+    default = field.default
+    several = isinstance(default, tuple)
+    helps = shown(default) and not field.metadata.get("choices") and not _unsaid(default, field.metadata.get("least"))
+    example = f", such as {wording.shown(default)}" if helps else ""
     return UsageError(
-        f"{flag(field.name)} {text}",
+        wording.subject(field.name, written),
         "is not what it takes",
-        expected=f"{expected}{commas}{f', such as {default}' if helps else ''}",
-        advice="correct it, or leave the option out",
+        expected=f"{expected}{wording.several if several else ''}{example}",
+        advice=wording.advice,
     )
+
+
+def _unsaid(default: Any, least: float | None) -> bool:
+    """Whether a default is that nothing is said: 0 of what cannot be 0."""
+    return isinstance(default, int | float) and least is not None and default < least
+
+
+def described(config: type) -> dict[str, dict[str, Any]]:
+    """All that is known of the settings of a class, by name, as plain values.  Raises as `fields` does."""
+    return {
+        field.name: {
+            "default": field.default,
+            "meaning": field.metadata.get("doc", ""),
+            "unit": field.metadata.get("unit") or None,
+            "least": field.metadata.get("least"),
+            "most": field.metadata.get("most"),
+            "choices": list(field.metadata.get("choices") or ()) or None,
+            "source": field.metadata.get("source") or None,
+        }
+        for field in fields(config)
+    }
+
+
+def page(settings: Mapping[str, Mapping[str, Any]], written: Callable[[str, str], str]) -> list[str]:
+    """Lines that show `described` settings to people; `written` is name and default as one types them."""
+    lines = []
+    for name, one in settings.items():
+        default = one["default"]
+        words = f" ({' or '.join(one['choices'])})" if one["choices"] else f" ({one['unit']})" if one["unit"] else ""
+        source = f"; source: {one['source']}" if one["source"] else ""
+        lines.append(f"  {written(name, '' if _unsaid(default, one['least']) else shown(default))}".rstrip())
+        lines.append(f"      {one['meaning']}{words}{source}")
+    return lines
+
+
+def from_toml(config: type, values: Mapping[str, Any], owner: str, where: str) -> dict[str, Any]:
+    """Settings of the class `config`, which are those of `owner`, from values as a TOML file holds them.
+
+    `where` is what messages call the place they come from.  Raises UsageError where there is no such setting, or where
+    a value is none of its kind.
+    """
+    wording = Wording(
+        owner,
+        lambda name, value: f"{where} {name}" if value is None else f"{where} {name} = {value}",
+        choice=str,
+        shown=toml,
+        several=" (a list of them)",
+        advice="correct it, or leave it out",
+    )
+    return checked(config, values, wording, from_typed)
+
+
+def toml(value: Any) -> str:
+    """A value as TOML writes it: the kinds of settings as JSON does, and of others something to know them by."""
+    return json.dumps(value, ensure_ascii=False, default=str)

@@ -83,12 +83,11 @@ def _work(planned: list[Planned], workers: int, world: World) -> Iterator[Done[P
 
 def _fit_quietly(threads: int, planned: Planned, report: Report) -> Outcome:
     """Fit one of several networks that are trained side by side, each with its share of the cores."""
-    import torch
-
     from affcli.cli.options import Verbosity
+    from affcli.models.device import use_cores
     from affcli.training.world import ALONE
 
     Verbosity.quiet = True
-    torch.set_num_threads(threads)
+    use_cores(threads)
     report(0)
     return fit_one(planned.job, ALONE)

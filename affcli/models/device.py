@@ -44,3 +44,24 @@ def memory_explained(batch: int, accumulate: int | None = None) -> Iterator[None
             expected="fewer windows at a time",
             advice=f"try {parts}--batch {max(1, batch // 4)}",
         ) from error
+
+
+def check_count(name: str, count: int) -> None:
+    """Raise UsageError where there are not `count` devices `name` for as many processes; CPUs are shared."""
+    if name == "mps":
+        raise UsageError(
+            "--device mps", "is one device", expected="cuda or cpu", advice="leave --devices out, or use --device cpu"
+        )
+    found = torch.cuda.device_count()
+    if name != "cpu" and 0 < found < count:
+        raise UsageError(
+            f"--devices {count}",
+            f"finds {found} CUDA device{'s' * (found != 1)}",
+            expected="a device for each process",
+            advice=f"use --devices {found}, or --device cpu",
+        )
+
+
+def use_cores(count: int) -> None:
+    """Compute with so many cores in this process."""
+    torch.set_num_threads(count)

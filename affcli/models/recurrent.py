@@ -11,6 +11,8 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from affcli.configs import GruFusion as Config
+from affcli.models import gru
+from affcli.models.affine import Dense, is_ours
 
 
 class Inside:
@@ -40,9 +42,9 @@ class Inside:
         return rows.view(b, t, rows.shape[-1])
 
 
-def dense(width: int, units: int) -> nn.Linear:
+def dense(width: int, units: int) -> Dense:
     """A dense layer, (..., width) to (..., units)."""
-    layer = nn.Linear(width, units)
+    layer = Dense(width, units)
     nn.init.xavier_uniform_(layer.weight)
     nn.init.zeros_(layer.bias)
     return layer
@@ -75,6 +77,9 @@ class Recurrent(nn.Module):
     def forward(self, x: Tensor, inside: Inside) -> Tensor:
         # Looking back only, padding at the end reaches no frame before it.
         if inside.lengths is None or not self.cell.bidirectional:
+            # PyTorch's LSTM is oneDNN's own layer on a CPU; narrow ones are not to be beaten step by step.
+            if isinstance(self.cell, nn.GRU) and is_ours(x) and gru.is_faster(self.cell, x):
+                return gru.states(self.cell, x)
             states: Tensor = self.cell(x)[0]
             return states
         # Packing refuses empty windows; whatever one frame of them gives is never gathered.

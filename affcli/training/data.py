@@ -7,6 +7,7 @@ one go; the vectors stay in their files, and a batch reads just the frames of it
 from __future__ import annotations
 
 import functools
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +15,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from affcli.errors import InputError, SchemaError
+from affcli.errors import InputError, SchemaError, some
+
+log = logging.getLogger(__name__)
 
 _ROWS_AT_ONCE = 4096  # frames of a clip that are in memory while moments are summed
 
@@ -125,12 +128,13 @@ class WindowedClips:
         """
         steps = np.arange(int(self.length[chosen].max()))
         inside = steps < self.length[chosen, None]
-        frames = self.first[chosen, None] + np.minimum(steps, self.length[chosen, None] - 1)
+        first = self.offsets[self.clip[chosen]] + self.start[chosen]  # `self.first` is of all k windows
+        frames = first[:, None] + np.minimum(steps, self.length[chosen, None] - 1)
         labelled = self.labelled[frames] & inside
         return Batch(
             {name: self._vectors(name, chosen, steps, inside) for name in self.clips[0].features},
             inside,
-            self.first[chosen],
+            first,
             np.where(labelled[..., None], self.labels[frames], np.float32(0)),
             labelled,
         )
@@ -149,15 +153,16 @@ class WindowedClips:
     def _vectors(
         self, name: str, chosen: NDArray[np.int64], steps: NDArray[np.int64], inside: NDArray[np.bool_]
     ) -> NDArray[np.float32]:
-        width = self.clips[0].features[name].shape[1]
-        vectors = np.zeros((len(chosen), len(steps), width), np.float32)
+        files, valid = self._plain[name]
+        vectors = np.zeros((len(chosen), len(steps), files[0].shape[1]), np.float32)
         described = np.zeros(inside.shape, np.bool_)
-        for row, window in enumerate(chosen):
-            one = self.clips[self.clip[window]]
-            here = slice(int(self.start[window]), int(self.start[window] + self.length[window]))
-            vectors[row, : self.length[window]] = one.features[name][here]
-            described[row, : self.length[window]] = one.valid[name][here]
-        vectors[~described] = 0
+        places = zip(self.clip[chosen].tolist(), self.start[chosen].tolist(), self.length[chosen].tolist(), strict=True)
+        for row, (clip, start, length) in enumerate(places):
+            vectors[row, :length] = files[clip][start : start + length]
+            described[row, :length] = valid[clip][start : start + length]
+        undescribed = ~described if not described.all() else None
+        if undescribed is not None:
+            vectors[undescribed] = 0
         if not np.isfinite(vectors).all():
             row, step, _ = np.argwhere(~np.isfinite(vectors))[0]
             window = chosen[row]
@@ -165,8 +170,17 @@ class WindowedClips:
         if self.standardisation is not None:
             vectors -= self.standardisation.mean[name]
             vectors /= self.standardisation.std[name]
-            vectors[~described] = 0
+            if undescribed is not None:
+                vectors[undescribed] = 0
         return vectors
+
+    @functools.cached_property
+    def _plain(self) -> dict[str, tuple[list[NDArray[np.float32]], list[NDArray[np.bool_]]]]:
+        """By encoder, vectors and masks of each clip as plain arrays: slicing a memmap takes ten times as long."""
+        return {
+            name: ([np.asarray(one.features[name]) for one in self.clips], [one.valid[name] for one in self.clips])
+            for name in self.clips[0].features
+        }
 
 
 def fit_standardisation(windows: WindowedClips) -> Standardisation:
@@ -223,7 +237,14 @@ def _moments(name: str, chunks: Iterator[NDArray[np.float64]]) -> tuple[NDArray[
             advice="leave these features out by naming the others with --encoder",
         )
     std = np.sqrt(squares / count).astype(np.float32)
-    std[(low == high) | (std == 0)] = 1  # equal values leave a rounding error in the sum of squares
+    constant = (low == high) | (std == 0)  # equal values leave a rounding error in the sum of squares
+    if constant.any():
+        columns = some([str(one) for one in np.flatnonzero(constant)])
+        log.warning(
+            "%s features: %d of %d columns never change in the training windows, and tell nothing: %s",
+            name, constant.sum(), len(constant), columns,
+        )  # fmt: skip
+    std[constant] = 1
     return mean.astype(np.float32), std
 
 

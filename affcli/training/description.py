@@ -24,6 +24,7 @@ from affcli.windows import FeatureSet, feature_sets
 
 BEST, LAST = "best", "last"  # which weights: of the best epoch, or those that training goes on from
 TENSORS, DESCRIPTION, METRICS = "best.safetensors", "best.json", "metrics.jsonl"
+_RUN = "a directory that affcli train or import-checkpoint wrote"
 DESCRIPTIONS = (DESCRIPTION, f"{LAST}.json")
 FORMAT, VERSION = "affcli checkpoint", 1
 
@@ -41,7 +42,7 @@ class Description:
     finished: bool  # training came to its end; else a better epoch may have been missed
     inputs: list[dict[str, str]]
     recipe: Recipe
-    smooth: str = "none"  # what --smooth auto is: the smoothing that was best on the validation clips
+    smooth: str = ""  # what --smooth auto is: the best smoothing of the validation clips; "" where none was looked for
     versions: dict[str, str] = dataclasses.field(default_factory=dict)  # of Python and the packages that computed
     tensors: str = ""  # SHA-256 of the tensors, filled in when they are saved
     state: dict[str, Any] | None = None  # in last.json: where the training stands (see training.state)
@@ -60,6 +61,11 @@ def description_path(run: Path, which: str) -> Path:
 def tensors_path(run: Path, which: str, epoch: int) -> Path:
     """Where the tensors of the best weights are, or those of the last ones, of epoch `epoch`."""
     return run / (TENSORS if which == BEST else f"{which}-{epoch}.safetensors")
+
+
+def tensors_name(description: Description) -> str:
+    """The name of the file of the tensors that are described: only the last weights come with a state."""
+    return tensors_path(Path(), LAST if description.state else BEST, description.epoch).name
 
 
 def describe(run: Path, description: Description, which: str = BEST) -> None:
@@ -104,14 +110,12 @@ def read_description(run: Path, which: str = BEST) -> Description:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         found = "does not exist" if not run.exists() else f"holds no {path.name}"
-        raise InputError(
-            run, found, expected="a directory that affcli train wrote", advice="check the path, or train first"
-        ) from error
+        raise InputError(run, found, expected=_RUN, advice="check the path, or train first") from error
     except (OSError, ValueError) as error:
         raise InputError(
             path if run.is_dir() else run,
             f"cannot be read ({getattr(error, 'strerror', None) or error})",
-            expected="a directory that affcli train wrote",
+            expected=_RUN,
             advice="check the path, or train again",
         ) from error
     if not isinstance(content, dict) or content.get("format") != FORMAT or content.get("version") != VERSION:

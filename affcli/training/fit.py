@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -169,14 +170,13 @@ class Fit:
         self._model.train()
         total, frames = 0.0, 0
         waiting: list[tuple[Tensor, int]] = []  # losses that a GPU is not yet asked for: it would have to be waited for
-        for at in range(0, len(order), self._config.batch):
-            chosen = order[at : at + self._config.batch]
-            parts = np.array_split(chosen, min(self._config.accumulate, len(chosen)))
-            counts = [int(self._train.annotated[part].sum()) for part in parts]
+        done = 0
+        for parts, counts, windows in self._batches(order):
             with memory_explained(self._config.batch, self._config.accumulate):
-                loss = self._optimisation.step([self._mine(part) for part in parts], counts)
+                loss = self._optimisation.step(parts, counts)
             waiting.append((loss, sum(counts)))
-            if len(waiting) == _WAITING or at + self._config.batch >= len(order):
+            done += windows
+            if len(waiting) == _WAITING or done == len(order):
                 losses, weights = zip(*waiting, strict=True)
                 total += float(np.dot(torch.stack(losses).tolist(), weights))
                 frames += sum(weights)
@@ -184,8 +184,27 @@ class Fit:
             if not np.isfinite(total):
                 return np.nan
             if self._on_batch:
-                self._on_batch(at + len(chosen), len(order))
+                self._on_batch(done, len(order))
         return total / frames
+
+    def _batches(self, order: NDArray[np.int64]) -> Iterator[tuple[list[Batch], list[int], int]]:
+        """The batches in the given order: their parts, the labelled frames of each over all processes, the windows.
+
+        A thread gathers a batch while the one before it is trained on: reading and copying leave Python free.
+        """
+
+        def gathered(chosen: NDArray[np.int64]) -> tuple[list[Batch], list[int], int]:
+            parts = np.array_split(chosen, min(self._config.accumulate, len(chosen)))
+            counts = [int(self._train.annotated[part].sum()) for part in parts]
+            return [self._mine(part) for part in parts], counts, len(chosen)
+
+        size = self._config.batch
+        with ThreadPoolExecutor(1) as thread:
+            ahead = thread.submit(gathered, order[:size])
+            for at in range(size, len(order), size):
+                batch, ahead = ahead.result(), thread.submit(gathered, order[at : at + size])
+                yield batch
+            yield ahead.result()
 
     def _mine(self, part: NDArray[np.int64]) -> Batch:
         """This process's share of a part of a batch."""

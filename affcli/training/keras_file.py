@@ -20,6 +20,7 @@ from affcli.errors import AssetError, InputError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+DAMAGE = (OSError, ValueError, KeyError, RuntimeError, EOFError, OverflowError, TypeError)  # what h5py and NumPy raise
 RECURRENT = ("kernel", "recurrent_kernel", "bias")
 VARIABLES = {  # Keras 3 numbers a layer's variables
     "batch_normalization": ("gamma", "beta", "moving_mean", "moving_variance"),
@@ -47,7 +48,7 @@ def read_arrays(path: Path) -> dict[str, NDArray[np.generic]]:
                     return _npz(content)
                 content = archive.read("model.weights.h5")
         return dict(_h5(content))
-    except (OSError, ValueError, KeyError, RuntimeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+    except (*DAMAGE, zipfile.BadZipFile, zlib.error) as error:
         raise InputError(
             path,
             f"cannot be read ({getattr(error, 'strerror', None) or error})",

@@ -1,12 +1,13 @@
 """Time of one training step of gru-fusion: ours, plain PyTorch modules in a loop written by hand, and Keras.
 
-    python tests/benchmarks/training.py [--rounds 15] [--steps 4] [--threads 1] [--batch 64] [--padded]
-        [--keras-python /path/to/a/python/with/keras/and/torch]
+    python tests/benchmarks/training.py [--rounds 15] [--steps 4] [--threads 1] [--batch 64] [--padded] [--predict]
+        [--cpu] [--keras-python /path/to/a/python/with/keras/and/torch]
 
-A step is forward, mean squared error, backward and RMSprop, on 64 windows of 15 frames with 168 + 2048 + 714 features.
-The contestants take turns, `--rounds` times `--steps` steps each, ours and the plain one in this process, Keras in its
-own on its PyTorch backend; shown are medians over the rounds, and of the ratios within a round.  --padded ends half of
-the windows early, which the others cannot and do not do.
+A step is forward, mean squared error, backward and RMSprop, on 64 windows of 15 frames with 168 + 2048 + 714 features;
+with --predict it is forward alone.  The contestants take turns, `--rounds` times `--steps` steps each, ours and the
+plain one in this process, Keras in its own on its PyTorch backend; shown are medians over the rounds, and of the ratios
+within a round.  --padded ends half of the windows early, which the others cannot and do not do.  --cpu is the CPU time
+of all threads instead of the wall's, for a machine that is busy otherwise; waiting threads count, so with one thread.
 """
 
 from __future__ import annotations
@@ -54,10 +55,10 @@ x = [random.normal(size=({batch}, {length}, width)).astype("float32") for width 
 y = random.uniform(-1, 1, ({batch}, {length}, 2)).astype("float32")
 print("Keras", keras.__version__, keras.backend.backend(), "torch", torch.__version__, flush=True)
 for line in sys.stdin:
-    begun = time.perf_counter()
+    begun = time.{clock}()
     for _ in range(int(line)):
-        model.train_on_batch(x, y)
-    print(time.perf_counter() - begun, flush=True)
+        {step}
+    print(time.{clock}() - begun, flush=True)
 """
 
 
@@ -101,7 +102,9 @@ class Plain(nn.Module):
         return torch.tanh(self.affect(hidden))
 
 
-def training(model: nn.Module, optimizer: torch.optim.Optimizer, *inputs: object) -> Callable[[int], float]:
+def training(
+    model: nn.Module, optimizer: torch.optim.Optimizer, clock: Callable[[], float], *inputs: object
+) -> Callable[[int], float]:
     """Takes so many steps, and says how many seconds they took."""
     features = inputs[0]
     assert isinstance(features, dict)
@@ -110,7 +113,7 @@ def training(model: nn.Module, optimizer: torch.optim.Optimizer, *inputs: object
     whole = bool(inside.all())
 
     def run(steps: int) -> float:
-        begun = time.perf_counter()
+        begun = clock()
         for _ in range(steps):
             affect = model(*inputs)
             loss = (affect - truth if whole else (affect - truth)[inside]).square().mean()
@@ -118,14 +121,30 @@ def training(model: nn.Module, optimizer: torch.optim.Optimizer, *inputs: object
             loss.backward()
             optimizer.step()
             float(loss.detach())
-        return time.perf_counter() - begun
+        return clock() - begun
 
     return run
 
 
-def keras(python: str, threads: int, batch: int) -> Callable[[int], float]:
+def prediction(model: nn.Module, clock: Callable[[], float], *inputs: object) -> Callable[[int], float]:
+    """The same without gradients."""
+
+    def run(steps: int) -> float:
+        begun = clock()
+        with torch.inference_mode():
+            for _ in range(steps):
+                model(*inputs)
+        return clock() - begun
+
+    return run
+
+
+def keras(python: str, threads: int, batch: int, clock: str, predict: bool) -> Callable[[int], float]:
     """The same of Keras, in a process of its own."""
-    program = KERAS.format(threads=threads, widths=WIDTHS, units=UNITS, length=LENGTH, batch=batch)
+    step = "model.predict_on_batch(x)" if predict else "model.train_on_batch(x, y)"
+    program = KERAS.format(
+        threads=threads, widths=WIDTHS, units=UNITS, length=LENGTH, batch=batch, clock=clock, step=step
+    )
     child = subprocess.Popen(
         [python, "-c", program],
         stdin=subprocess.PIPE,
@@ -150,6 +169,8 @@ def main() -> None:
     options.add_argument("--threads", type=int, default=1)
     options.add_argument("--batch", type=int, default=64)
     options.add_argument("--padded", action="store_true")
+    options.add_argument("--predict", action="store_true")
+    options.add_argument("--cpu", action="store_true")
     options.add_argument("--keras-python", default="")
     chosen = options.parse_args()
     torch.set_num_threads(chosen.threads)
@@ -160,12 +181,21 @@ def main() -> None:
         inside[::2, LENGTH // 2 :] = False
     ours = GruFusion({name: Set(width, name) for name, width in WIDTHS.items()}, Config()).train()
     plain = Plain().train()
-    contestants = {
-        "ours": training(ours, KerasRmsprop(ours.parameters(), 1e-4), features, inside),
-        "plain": training(plain, torch.optim.RMSprop(plain.parameters(), 1e-4, alpha=0.9, eps=1e-7), features),
-    }
+    name = "process_time" if chosen.cpu else "perf_counter"
+    clock: Callable[[], float] = getattr(time, name)
+    if chosen.predict:
+        contestants = {
+            "ours": prediction(ours.eval(), clock, features, inside),
+            "plain": prediction(plain.eval(), clock, features),
+        }
+    else:
+        rmsprop = torch.optim.RMSprop(plain.parameters(), 1e-4, alpha=0.9, eps=1e-7)
+        contestants = {
+            "ours": training(ours, KerasRmsprop(ours.parameters(), 1e-4), clock, features, inside),
+            "plain": training(plain, rmsprop, clock, features),
+        }
     if chosen.keras_python:
-        contestants["keras"] = keras(chosen.keras_python, chosen.threads, chosen.batch)
+        contestants["keras"] = keras(chosen.keras_python, chosen.threads, chosen.batch, name, chosen.predict)
     for run in contestants.values():
         run(3)
     times: dict[str, list[float]] = {name: [] for name in contestants}
