@@ -176,9 +176,7 @@ def test_another_training_is_not_gone_on_with(data: Path, monkeypatch: pytest.Mo
         break_off_in_epoch(2, patch)
         assert invoke("train", data / "w.parquet", "-o", data / "cut", *TRAIN).exit_code == 130
     resume = ["train", data / "w.parquet", "-o", data / "cut", "--device", "cpu", "--resume"]
-    with pytest.raises(
-        SchemaError, match=r"last\.json: was written by another training.*config\.lr: 0\.5, other 0\.0"
-    ):
+    with pytest.raises(SchemaError, match=r"last\.json: was written by another training.*config\.lr: 0\.5, other 0\.0"):
         run(*resume, "--lr", 0.5)
     with pytest.raises(SchemaError, match=r"config\.network\.dropout: 0\.5, other 0\.25"):
         run(*resume, "--set", "dropout=0.5")
