@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from affcli import configs, recipes
 from affcli.cli.choice import Choice, write
-from affcli.cli.progress import Line
-from affcli.errors import AffcliError, SchemaError, UsageError, some
+from affcli.cli.progress import Line, say
+from affcli.errors import AffcliError, SchemaError, some
 from affcli.models import inputs_of
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ def prepare(job: Job, processes: int = 1) -> Prepared:
 def fit_one(job: Job, world: World) -> Outcome:
     """Fit the network of a job, unless it is there; go on where it was broken off, where that is asked for.
 
-    Raises as `prepare` and `training.fit.Fit` do, and UsageError where an unfinished training stands in its place.
+    Raises as `prepare` and `training.fit.Fit` do, SchemaError where another unfinished training stands in its place.
     """
     from affcli.models.device import pick
     from affcli.training import checkpoint, description
@@ -154,10 +154,9 @@ def _described(made: Prepared) -> Description:
 
 
 def _broken_off(made: Prepared) -> Checkpoint | None:
-    """The last checkpoint of a training to go on with; None where there is nothing to go on with.
+    """The last checkpoint of this training, to go on with; None where there is nothing to go on with.
 
-    Raises SchemaError where that was another training, InputError where it is damaged, UsageError where there is one
-    and nobody said what to do with it.
+    Raises SchemaError where that is of another training, InputError where it is damaged.
     """
     from affcli.training import checkpoint, description
     from affcli.training.description import BEST, LAST
@@ -170,25 +169,19 @@ def _broken_off(made: Prepared) -> Checkpoint | None:
         with contextlib.suppress(AffcliError):
             if description.read_description(job.out, BEST).finished:
                 return None  # whole, and made otherwise: it is made again
-        known = description.read_description(job.out, LAST)
-        raise UsageError(
-            job.out,
-            f"holds a training that was broken off after epoch {known.epoch}",
-            expected="none, or a word on what to do with it",
-            advice="add --resume to go on with it, or --force to begin again",
-        )
-    last = checkpoint.load(job.out, LAST)
-    known = last.description
+    known = description.read_description(job.out, LAST)
     changed = recipes.differences(made.recipe, known.recipe) or recipes.differences(made.inputs, known.inputs)
     if changed:
         raise SchemaError(
             path,
-            f"was written by another training than this ({some(changed)})",
+            f"is of another training than this, after epoch {known.epoch} ({some(changed)})",
             expected="the same settings and windows",
-            advice="leave the options out, to go on with those in config.toml; or --force begins again",
+            advice="--resume alone goes on with it as config.toml says; --force begins again; or choose another RUN",
         )
     if known.versions != checkpoint.versions():
         log.warning("%s: other versions of packages (%s): the last bits may differ", path, known.versions)
+    last = checkpoint.load(job.out, LAST)
+    say(f"{job.out}: goes on after epoch {known.epoch}")
     return last
 
 

@@ -40,8 +40,8 @@ GRID = typer.Option(
 RESUME = typer.Option(
     False,
     "--resume",
-    help="Go on with a training that was broken off, to the same weights as if it had not been; begin where there is "
-    "none. Settings are those of RUN/config.toml.",
+    help="Take the settings from RUN/config.toml, where there is one, to go on with a training that was broken off; "
+    "refuse other settings.",
 )
 DEVICES = typer.Option(
     1,
@@ -82,8 +82,8 @@ def train(
 
     After every epoch the validation clips are predicted as a whole and scored: CCC over all their annotated frames,
     mean of valence and arousal. Writes to RUN: best.safetensors (weights and standardisation) and best.json (what they
-    are), metrics.jsonl (one line per epoch), config.toml (every setting that was used), and last.json with its tensors,
-    from which --resume goes on.
+    are), metrics.jsonl (one line per epoch), config.toml (every setting that was used), and last.json with its tensors:
+    the same command again goes on from there, to the same weights as if it had not been broken off.
 
     With --folds, --seeds or --grid many networks are fitted, each in a directory of its own below RUN. RUN/runs.csv
     then has a line for each, RUN/summary.json the mean scores with their 95 % intervals, and, with --folds, RUN/oof the
