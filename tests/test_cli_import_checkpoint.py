@@ -14,10 +14,9 @@ import numpy as np
 import pytest
 import safetensors.numpy
 import torch
-from typer.testing import CliRunner, Result
+from commands import invoke, run
 
 from affcli import metrics, recipes
-from affcli.cli import app
 from affcli.errors import AffcliError, AssetError, InputError, SchemaError, UsageError
 from affcli.labels.read import read_affect
 from affcli.models import MODELS
@@ -33,21 +32,6 @@ CLIPS = ("a", "b", "c", "d")  # of 15 frames; d is the val clip
 UNITS = [f"--set={one}" for one in ("audio_units=4,3", "face-units=5,4,3", "pose_units=4,3", "head_units=6")]
 KERAS = ["--from", "keras", "--model", "gru-fusion", *(f"--encoder={name}" for name in ORDER), *UNITS]
 IN_ORDER = [*KERAS, "--order", "mel,hog, openface"]
-
-
-def invoke(*arguments: object) -> Result:
-    """Run a command in this process; raises what went wrong."""
-    found = CliRunner().invoke(app, [*map(str, arguments)])
-    if found.exception and not isinstance(found.exception, SystemExit):
-        raise found.exception
-    return found
-
-
-def run(*arguments: object) -> str:
-    """Run a command that ends well; returns what it said on stderr."""
-    found = invoke(*arguments)
-    assert found.exit_code == 0, found.output
-    return str(found.stderr)
 
 
 @pytest.fixture

@@ -12,12 +12,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from commands import invoke, run
 from numpy.typing import NDArray
-from typer.testing import CliRunner, Result
 
 from affcli import recipes, tables
-from affcli.cli import app
-from affcli.errors import AffcliError, InputError, SchemaError, UsageError
+from affcli.errors import InputError, SchemaError, UsageError
 from affcli.labels.read import read_affect
 from affcli.prediction import centred
 from affcli.schemas import AFFECT, FEATURES
@@ -27,21 +26,6 @@ torch.set_num_threads(1)
 
 Write = Callable[..., Path]
 FRAMES = {"a": 40, "b": 41, "c": 8}
-
-
-def invoke(*arguments: object) -> Result:
-    """Run a command in this process; raises what went wrong."""
-    found = CliRunner().invoke(app, [*map(str, arguments)])
-    if found.exception and (isinstance(found.exception, AffcliError) or not isinstance(found.exception, SystemExit)):
-        raise found.exception
-    return found
-
-
-def run(*arguments: object) -> str:
-    """Run a command that ends well; returns what it said on stderr."""
-    found = invoke(*arguments)
-    assert found.exit_code == 0, found.output
-    return str(found.stderr)
 
 
 @pytest.fixture(scope="module")

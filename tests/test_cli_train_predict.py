@@ -16,13 +16,14 @@ import numpy as np
 import pytest
 import safetensors.numpy
 import torch
+from commands import invoke, run
 from numpy.typing import NDArray
-from typer.testing import CliRunner, Result
+from typer.testing import CliRunner
 
 from affcli import recipes, tables
 from affcli.cli import app
 from affcli.configs import Training
-from affcli.errors import AffcliError, InputError, OutputError, SchemaError, UsageError
+from affcli.errors import InputError, OutputError, SchemaError, UsageError
 from affcli.labels.read import read_affect
 from affcli.schemas import AFFECT, FEATURES
 from affcli.training.fit import Fit
@@ -30,23 +31,6 @@ from affcli.training.fit import Fit
 torch.set_num_threads(1)
 
 Write = Callable[..., Path]
-
-
-def invoke(*arguments: object) -> Result:
-    """Run a command in this process; raises what went wrong."""
-    found = CliRunner().invoke(app, [*map(str, arguments)])
-    if isinstance(found.exception, AffcliError):
-        raise found.exception
-    if found.exception and not isinstance(found.exception, SystemExit):
-        raise found.exception
-    return found
-
-
-def run(*arguments: object) -> str:
-    """Run a command that ends well; returns what it said on stderr."""
-    found = invoke(*arguments)
-    assert found.exit_code == 0, found.output
-    return str(found.stderr)
 
 
 TRAIN = ["--epochs", 3, "--lr", 0.01, "--batch", 4, "--device", "cpu"]

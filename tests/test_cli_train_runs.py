@@ -18,10 +18,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from typer.testing import CliRunner, Result
+from commands import invoke, run
 
 from affcli import configs, recipes
-from affcli.cli import app, launch
+from affcli.cli import launch
 from affcli.cli.plot import learning
 from affcli.errors import AffcliError, AssetError, InputError, UsageError
 from affcli.labels.read import read_affect
@@ -30,20 +30,6 @@ torch.set_num_threads(1)
 
 Write = Callable[..., Path]
 TRAIN = ["--epochs", 2, "--lr", 0.01, "--batch", 16, "--device", "cpu", "--set", "face_units=8"]
-
-
-def invoke(*arguments: object) -> Result:
-    found = CliRunner().invoke(app, [*map(str, arguments)])
-    if found.exception and not isinstance(found.exception, SystemExit):
-        raise found.exception
-    return found
-
-
-def run(*arguments: object) -> str:
-    """Run a command that ends well; returns what it said on stderr."""
-    found = invoke(*arguments)
-    assert found.exit_code == 0, found.output
-    return str(found.stderr)
 
 
 @pytest.fixture(scope="module")
