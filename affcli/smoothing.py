@@ -36,7 +36,7 @@ class Smoothing:
 
     def __str__(self) -> str:
         """As it is written on the command line, always in the same way: `mean:2s`, `wiener:35`."""
-        return f"{self.method}:{int(self.window) if self.window.is_integer() else self.window}{self.unit}"
+        return f"{self.method}:{np.format_float_positional(self.window, trim='-')}{self.unit}"
 
 
 def parse(text: str) -> dict[str, Smoothing]:

@@ -54,6 +54,7 @@ def write_features() -> Callable[..., Path]:
         encoder: str = "hog",
         modality: str = "face",
         valid: NDArray[np.bool_] | None = None,
+        period_us: int = 40_000,
         **settings: object,
     ) -> Path:
         n, width = vectors.shape
@@ -61,7 +62,7 @@ def write_features() -> Callable[..., Path]:
         columns = {
             "clip": np.full(n, clip, dtype=object),
             "frame": np.arange(n, dtype=np.int32),
-            "time_us": np.arange(n, dtype=np.int64) * 40_000,
+            "time_us": np.arange(n, dtype=np.int64) * period_us,
             "valid": np.ones(n, np.bool_) if valid is None else valid,
         }
         recipe = recipes.recipe("embed", {"encoder": encoder, **settings})

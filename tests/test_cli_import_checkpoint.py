@@ -237,7 +237,8 @@ def test_without_labels_it_is_imported_but_not_scored(data: Path) -> None:
     command = ["import-checkpoint", data / "w.npz", data / "plain.parquet", "-o", data / "plain", *IN_ORDER]
     with pytest.raises(InputError, match=r"has no labelled train clip .* or give --standardisation FILE\.npz or none"):
         run(*command)
-    assert "; not scored, for want of annotated val clips" in run(*command, "--standardisation", "none")
+    said = run(*command, "--standardisation", "none")
+    assert "plain.parquet: no frame of a val clip is annotated: the network is not scored" in said
     assert description(data / "plain")["validation"] == {}
     assert "  validation: none\n" in invoke("info", data / "plain").stdout
     assert "up to date, gru-fusion of mel, hog, openface; not scored" in run(*command, "--standardisation", "none")
@@ -424,3 +425,10 @@ def test_a_failure_is_one_line_and_its_status(data: Path, affcli: Callable[..., 
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
     done = affcli("import-checkpoint", data / "w.npz", data / "w.parquet", "-o", data / "run", *IN_ORDER, "-q")
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_arrays_without_names_are_told_how_to_be_written(data: Path) -> None:
+    with np.load(data / "w.npz") as arrays:
+        np.savez(data / "plain.npz", *[arrays[name] for name in arrays.files])
+    with pytest.raises(SchemaError, match=r"names its arrays arr_0, .*not as Keras names .*v\.path: v for"):
+        run("import-checkpoint", data / "plain.npz", data / "w.parquet", "-o", data / "run", *IN_ORDER)

@@ -184,15 +184,15 @@ NAMES = ", ".join(GruFusion.__dataclass_fields__)
 @pytest.mark.parametrize(
     ("pair", "said"),
     [
-        ("face_units=8,x", "--set face_units=x: is not what it takes, expected a whole number (commas between several)"
-         ", such as 256,256,64; correct it, or leave the option out"),
-        ("face_units=8,0", "--set face_units=0: is not what it takes, expected a whole number of at least 1 (commas "
+        ("face_units=8,x", "--set face_units=8,x: is not what it takes, expected a whole number (commas between "
+         "several), such as 256,256,64; correct it, or leave the option out"),
+        ("face_units=8,0", "--set face_units=8,0: is not what it takes, expected a whole number of at least 1 (commas "
          "between several), such as 256,256,64; correct it, or leave the option out"),
         ("head_units=65537", "--set head_units=65537: is not what it takes, expected a whole number of at most 65536, "
          "such as 64; correct it, or leave the option out"),
         ("head_units=6.5", "--set head_units=6.5: is not what it takes, expected a whole number, such as 64; correct "
          "it, or leave the option out"),
-        ("dropout=1.1", "--set dropout=1.1: is not what it takes, expected a number of at most 1, such as 0.25; "
+        ("dropout=1.1", "--set dropout=1.1: is not what it takes, expected a number of at most 0.99, such as 0.25; "
          "correct it, or leave the option out"),
         ("dropout=nan", "--set dropout=nan: is not what it takes, expected a finite number, such as 0.25; correct it, "
          "or leave the option out"),

@@ -25,6 +25,7 @@ from affcli.cli import launch
 from affcli.cli.plot import learning
 from affcli.errors import AffcliError, AssetError, InputError, UsageError
 from affcli.labels.read import read_affect
+from affcli.training import tuning
 
 torch.set_num_threads(1)
 
@@ -75,6 +76,29 @@ def test_what_was_used_is_written_and_does_it_again(data: Path) -> None:
     assert max(map(len, text.splitlines())) <= 120
     run("train", data / "w.parquet", "-o", data / "two", "--config", data / "one/config.toml", "--device", "cpu")
     assert files(data / "one") == files(data / "two")
+
+
+def test_smoothing_is_tuned_on_the_times_of_the_val_clips(
+    data: Path, write_features: Write, write_labels: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = np.random.default_rng(0)
+    for name, frames in (("a", 60), ("b", 50), ("c", 40)):
+        affect = rng.uniform(-1, 1, (frames, 2))
+        write_features(data / "f", name, affect @ np.ones((2, 3)), period_us=80_000)
+        affect[::5] = np.nan
+        write_labels(data / "l", name, affect)
+    (data / "val.txt").write_text("b\nc\n")
+    run("window", data / "f", "--labels", data / "l", "-o", data / "slow.parquet", "--val", data / "val.txt")
+    found: list[tuning.Curves] = []
+    monkeypatch.setattr(tuning, "tune", lambda clips: found.extend(clips) or "mean:3s")
+    run("train", data / "slow.parquet", "-o", data / "run", *TRAIN)
+    assert [one.time_us.tolist() for one in found] == [[80_000 * frame for frame in range(n)] for n in (50, 40)]
+    assert [one.labelled.tolist() for one in found] == [[frame % 5 > 0 for frame in range(n)] for n in (50, 40)]
+    run("predict", data / "run", data / "f", "-o", data / "preds")
+    for one, name in zip(found, "bc", strict=True):
+        affect = read_affect(data / f"preds/{name}.affect.parquet")[0]
+        assert one.prediction[:, 0] == pytest.approx(affect.valence, abs=1e-6)
+    assert json.loads((data / "run/best.json").read_text())["smooth"] == "mean:3s"
 
 
 def test_flags_come_before_the_file_and_the_file_before_defaults(data: Path) -> None:

@@ -193,6 +193,15 @@ def test_every_array_that_does_not_fit_is_listed() -> None:
     assert "expected the 59 arrays of this network" in said
 
 
+@pytest.mark.filterwarnings("error")
+def test_numbers_that_would_only_give_nan_are_refused() -> None:
+    names = list(weights())
+    kernel = next(name for name in names if name.endswith("recurrent_kernel"))
+    variance = next(name for name in names if name.endswith("moving_variance"))
+    assert f"{kernel} holds something else than finite" in problems({kernel: np.full((5, 15), 1e300)})
+    assert f"{variance} holds a variance below 0" in problems({variance: np.full(5, -0.1, np.float32)})
+
+
 def test_a_layer_too_many_is_not_of_this_model() -> None:
     assert "more/alpha is not of this model" in problems({"more/alpha": np.zeros((1, 6), np.float32)})
     name = next(name for name in weights() if name.endswith("gamma")).replace("gamma", "renorm")

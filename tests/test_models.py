@@ -17,7 +17,7 @@ from affcli.configs import BilstmFusion, Windows
 from affcli.configs import GruFusion as Config
 from affcli.errors import SchemaError, UsageError
 from affcli.models import MODELS, inputs_of
-from affcli.models.gru_fusion import GruFusion, Settle
+from affcli.models.gru_fusion import GruFusion, Norm, Settle
 from affcli.training import checkpoint
 from affcli.training.data import Standardisation
 from affcli.training.description import Description
@@ -309,3 +309,36 @@ def test_sets_that_do_not_fit_are_refused() -> None:
         inputs_of("gru-audo", SETS)
     with pytest.raises(SchemaError, match="modality 'smell'"):
         inputs_of("gru-fusion", {"nose": Set(3, "smell")})
+
+
+@pytest.mark.parametrize(("warmup", "momentum"), [(1000, 0.99), (100, 0.9), (20, 0.99)])
+def test_running_statistics_are_a_plain_mean_as_long_as_they_warm_up(warmup: int, momentum: float) -> None:
+    norm = Norm(3, Config(norm_warmup=warmup, norm_momentum=momentum))
+    means = []
+    for batch in range(warmup):
+        frames = torch.randn(8, 3, generator=torch.Generator().manual_seed(batch)) + (10 if batch >= warmup / 2 else 0)
+        norm(frames)
+        means.append(frames.mean(0))
+    assert norm.running_mean is not None
+    assert norm.running_mean.tolist() == pytest.approx(torch.stack(means).mean(0).tolist(), abs=1e-4)
+    before = norm.running_mean.clone()
+    norm(torch.full((8, 3), 7.0))
+    assert norm.running_mean.tolist() == pytest.approx((momentum * before + (1 - momentum) * 7).tolist(), abs=1e-5)
+
+
+def test_a_compiled_normalisation_is_compiled_once() -> None:
+    torch._dynamo.reset()
+    settle = Settle(4, Config(dropout=0.0))
+    compiled = torch.compile(settle, backend="eager")
+    counts = []
+    for _ in range(12):
+        compiled(torch.randn(6, 4)).sum().backward()
+        counts.append(sum(torch._dynamo.utils.counters["frames"].values()))
+    assert counts[2] == counts[-1]
+    torch._dynamo.reset()
+
+
+@pytest.mark.parametrize("name", ["audio_units", "face_units", "pose_units"])
+def test_a_branch_without_layers_is_refused(name: str) -> None:
+    with pytest.raises(UsageError, match=f"{name}: names no layer"):
+        GruFusion(SETS, Config(**{name: ()}))

@@ -157,12 +157,14 @@ def test_a_range_of_next_to_nothing_ends() -> None:
     assert [row["training.lr"] for row in rows(text)] == [0.1]
 
 
-def test_whole_numbers_beyond_what_floats_hold_stay_in_their_range() -> None:
-    text = "[training]\nseed = {{ min = {}, max = 9223372036854775807{} }}\n[search]\nmethod = 'random'\nruns = 50"
-    for low, scale in ((0, ""), (1, ", scale = 'log'"), (9223372036854775800, ", scale = 'log'")):
-        seeds = [row["training.seed"] for row in rows(text.format(low, scale))]
-        assert all(type(seed) is int and low <= seed < 2**63 for seed in seeds)
+def test_whole_numbers_are_drawn_as_far_as_floats_tell_them_apart() -> None:
+    text = "[training]\nseed = {{ min = {}, max = {}{} }}\n[search]\nmethod = 'random'\nruns = 50"
+    for low, scale in ((0, ""), (1, ", scale = 'log'"), (2**53 - 8, ", scale = 'log'")):
+        seeds = [row["training.seed"] for row in rows(text.format(low, 2**53 - 1, scale))]
+        assert all(type(seed) is int and low <= seed < 2**53 for seed in seeds)
         assert len(seeds) == len(set(seeds)) == (8 if low > 1 else 50)
+    with pytest.raises(UsageError, match=f"has a range with the end {2**53 + 1}"):
+        rows(text.format(0, 2**53 + 1, ""))
 
 
 def test_a_grid_of_the_largest_size() -> None:

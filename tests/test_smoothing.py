@@ -153,6 +153,7 @@ def test_pieces_of_the_work_and_shifted_times_change_nothing(method: str, monkey
         ("wiener:35", {"valence": "wiener:35", "arousal": "wiener:35"}),
         ("arousal=median:0.5s", {"arousal": "median:0.5s"}),
         ("arousal=savgol:9, valence=gaussian:.25s", {"valence": "gaussian:0.25s", "arousal": "savgol:9"}),
+        ("mean:0.00001s", {"valence": "mean:0.00001s", "arousal": "mean:0.00001s"}),
         ("valence=none,arousal=none", {}),
     ],
 )

@@ -92,10 +92,20 @@ def _check_layers(arrays: Arrays, net: GruFusion, file: Path) -> None:
     more, absent = sorted((held - wanted).elements()), sorted((wanted - held).elements())
     if not more and not absent:
         return
+    if not any("/" in name for name in arrays):
+        raise SchemaError(
+            file,
+            f"names its arrays {some(arrays)}, not as Keras names its variables",
+            expected="names such as gru/gru_cell/kernel",
+            advice="write them with numpy.savez(file, **{v.path: v for v in model.weights})",
+        )
     cells = {layer.partition(" ")[0] for layer in held} - {"dense"}
     advice = "check --set and the features' widths (affcli models show says what each setting is)"
     if cells and net.config.cell.upper() not in cells:
-        advice = f"choose --model {'bilstm-fusion' if 'LSTM' in cells else 'gru-fusion'}, or check --set cell"
+        both_ways = any("/backward_" in name for name in arrays)
+        advice = f"choose --model bilstm-fusion{'' if both_ways else ' --set bidirectional=off'}"
+        if "LSTM" not in cells:
+            advice = "choose --model gru-fusion, without --set cell"
     raise SchemaError(
         file,
         f"holds the layers {', '.join(more)}" if more else "holds too few layers",

@@ -138,16 +138,11 @@ def import_checkpoint(
 
 def _built(model: str, sets: Mapping[str, FeatureSet], network: Any) -> GruFusion:
     """The network, with weights still to be filled in."""
+    from affcli.models.device import size_explained
     from affcli.models.gru_fusion import GruFusion
 
-    try:
+    with size_explained(model):
         net = MODELS[model].resolve()(sets, network)
-    except (MemoryError, RuntimeError) as error:
-        if not is_out_of_memory(error):
-            raise
-        raise UsageError(
-            f"--model {model}", "does not fit into the memory", expected="fewer units", advice="correct --set"
-        ) from error
     assert isinstance(net, GruFusion)  # as every network is, so far
     return net
 
@@ -241,6 +236,7 @@ def _scores(run: Checkpoint, index: Index, device: Any) -> dict[str, float]:
     from affcli.training.fit import validate
 
     if not any(index.labels(clip).valid.any() for clip in _labelled(index, "val")):
+        log.warning("%s: no frame of a val clip is annotated: the network is not scored", index.path)
         return {}
     val = windows_of(index, list(run.description.features), "val", None)
     valence, arousal = validate(run.model, val.standardised(run.standardisation), batch=BATCH, device=device)
@@ -255,7 +251,7 @@ def _told(description: Description) -> str:
     from affcli.cli.one_run import scored
 
     scores = description.validation
-    ccc = f"{scored(scores)} on the val clips" if scores else "not scored, for want of annotated val clips"
+    ccc = f"{scored(scores)} on the val clips" if scores else "not scored"
     return f"{description.model} of {', '.join(description.recipe['config']['order'])}; {ccc}"
 
 

@@ -41,7 +41,9 @@ FORCE_RECIPE = typer.Option(
     False, "--force-recipe", help="Use features that were made otherwise than those of the training, with a warning."
 )
 SPLIT = typer.Option("all", "--split", help="Which clips of a windows table to predict.")
-BATCH = typer.Option(256, "--batch", min=1, help="Windows at a time; fewer need less memory.")
+BATCH = typer.Option(
+    256, "--batch", min=1, help="Windows at a time; fewer need less memory, and may change the last bits."
+)
 
 
 def predict(

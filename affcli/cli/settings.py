@@ -190,7 +190,7 @@ def from_text(config: type, field: dataclasses.Field[Any], text: str, wording: W
     if typing.get_origin(kind) is tuple:
         inner = typing.get_args(kind)[0]
         parts = [part.strip() for part in text.split(",")] if text.strip() else []
-        return tuple(_scalar(inner, field, part, part, wording) for part in parts)
+        return tuple(_scalar(inner, field, part, text, wording) for part in parts)
     return _scalar(kind, field, text, text, wording)
 
 

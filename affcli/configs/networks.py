@@ -26,7 +26,7 @@ class GruFusion:
         64, "width of the dense layer after the concatenation", source="GRU fusion", least=1, most=WIDEST
     )
     dropout: float = setting(
-        0.25, "share of activations dropped after each layer, 0 to 1", source="GRU fusion", least=0, most=1
+        0.25, "share of activations dropped after each layer, 0 to 0.99", source="GRU fusion", least=0, most=0.99
     )
     norm_warmup: int = setting(
         100,
@@ -52,9 +52,9 @@ class GruFusion:
     )
     head_norm: bool = setting(False, "batch normalisation also after the dense layer behind the concatenation")
     norm_momentum: float = setting(
-        0.99, "share of the old statistics that stays at each batch, 0 to 1", source="Keras", least=0, most=1
+        0.99, "share of the old statistics that stays at each batch", source="Keras", least=0, most=0.999999
     )
-    norm_epsilon: float = setting(1e-3, "added to a variance before it divides", source="Keras", least=0)
+    norm_epsilon: float = setting(1e-3, "added to a variance before it divides", source="Keras", least=1e-12)
     norm_variance: str = setting(
         "population",
         "variance that prediction uses: population, over the frames of a batch (Keras), or sample, over one less "

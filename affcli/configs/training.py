@@ -72,7 +72,9 @@ class Training:
     precision: str = setting(
         "fp32", "numbers the network computes with in training; fp16 on cuda only", choices=("fp32", "bf16", "fp16")
     )
-    compile: bool = setting(False, "compile the network with torch.compile: a slow start, then faster steps")
+    compile: bool = setting(
+        False, "compile the network with torch.compile: a slow start, then faster steps on a GPU, slower ones on a CPU"
+    )
     balance: str = setting(
         "none",
         "none: each window once; valence: those of negative mean valence as often as the others, the fewer repeated",

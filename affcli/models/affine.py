@@ -23,14 +23,17 @@ def _has_onednn() -> bool:
     if not (torch._C._has_mkldnn and hasattr(torch.ops.mkldnn, "_linear_pointwise")):
         return False
     x, weight = torch.arange(6.0).view(2, 3), torch.arange(12.0).view(3, 4).t()
+    bias = torch.arange(8.0)[::2]
     try:
-        made = _onednn(x, weight, None)
+        made, moved = _onednn(x, weight, None), _onednn(x, weight, bias)
     except (RuntimeError, TypeError):  # it takes something else in this version of PyTorch
         return False
-    return torch.equal(made, torch.mm(x, weight.t()))
+    right = torch.mm(x, weight.t())
+    return torch.equal(made, right) and torch.equal(moved, right + bias)
 
 
 def _onednn(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    bias = bias if bias is None else bias.contiguous()  # any other it takes for one
     made: Tensor = torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
     return made
 

@@ -46,6 +46,19 @@ def memory_explained(batch: int, accumulate: int | None = None) -> Iterator[None
         ) from error
 
 
+@contextlib.contextmanager
+def size_explained(model: str) -> Iterator[None]:
+    """Turn running out of memory while the network `model` is built into UsageError."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        raise UsageError(
+            f"--model {model}", "does not fit into the memory", expected="fewer units", advice="correct --set"
+        ) from error
+
+
 def check_count(name: str, count: int) -> None:
     """Raise UsageError where there are not `count` devices `name` for as many processes; CPUs are shared."""
     if name == "mps":

@@ -39,7 +39,7 @@ def is_faster(cell: nn.GRU, x: Tensor) -> bool:
 
 
 def states(cell: nn.GRU, x: Tensor) -> Tensor:
-    """What `cell(x)[0]` is but for the last bits: (b, t, d) to (b, t, h), or 2 h where it looks both ways.
+    """What `cell(x)[0]` is to 1e-6 (1e-14 in float64): (b, t, d) to (b, t, h), or 2 h where it looks both ways.
 
     `cell` is of one layer, with biases and batch_first; `x` is one that `affcli.models.affine.is_ours`, of the type of
     the weights.

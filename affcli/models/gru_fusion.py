@@ -32,7 +32,8 @@ class Norm(nn.BatchNorm1d):
     A single frame has no variance: it is normalised with the running statistics, in training too.  These, which
     prediction uses, are the plain mean over the first `norm_warmup` batches and then keep `norm_momentum` of the old at
     each batch: begun at 0 and 1, as Keras does, they would be wrong for hundreds of batches, which on a few clips is
-    the whole training.  How many batches there were is part of the state, so that a resumed training goes on alike.
+    the whole training.  How many batches there were is part of the state, so that a resumed training goes on alike; it
+    stays a tensor, which a GPU need not be waited for, and a compiled network not be compiled again for.
     """
 
     def __init__(self, units: int, config: Config) -> None:
@@ -40,35 +41,33 @@ class Norm(nn.BatchNorm1d):
         self._new_share = 1 - config.norm_momentum
         self._warmup = config.norm_warmup
         self._population = config.norm_variance == "population"
-        self._batches = 0  # as num_batches_tracked, which on a GPU is slow to ask
         self.total: Callable[[Tensor], Tensor] | None = None  # sum over the processes that share a batch, if any do
-        self.register_load_state_dict_post_hook(_recount)  # type: ignore[no-untyped-call]
 
     def forward(self, input: Tensor) -> Tensor:
         """Frames (n, units), n at least 1."""
         if self.training and self.total:
             return self._shared(input, self.total)
         n, mean, variance = len(input), self.running_mean, self.running_var
-        assert mean is not None and variance is not None and self.num_batches_tracked is not None
+        assert mean is not None and variance is not None
         if not self.training or n < 2:
             return functional.batch_norm(input, mean, variance, self.weight, self.bias, eps=self.eps)
-        share = self._count()
-        # PyTorch moves the variance by share * n / (n - 1) * that of the batch.  It does so in a copy, for what the
-        # backward pass has been promised must not change.
-        moved = variance.clone() if self._population else variance
+        # With momentum 1, PyTorch puts the statistics of the batch in place of those it is given.
+        here, spread = torch.zeros_like(mean), torch.zeros_like(variance)
         normal = functional.batch_norm(
-            input, mean, moved, self.weight, self.bias, training=True, momentum=share, eps=self.eps
+            input, here, spread, self.weight, self.bias, training=True, momentum=1.0, eps=self.eps
         )
-        if self._population:
-            variance.mul_((1 - share) / n).add_(moved, alpha=(n - 1) / n)
+        self._learn(here, spread * ((n - 1) / n) if self._population else spread)
         return normal
 
-    def _count(self) -> float:
-        """Note one more batch; the share of its statistics in the running ones."""
-        assert self.num_batches_tracked is not None
-        self.num_batches_tracked.add_(1)
-        self._batches += 1
-        return max(self._new_share, 1 / self._batches) if self._batches <= self._warmup else self._new_share
+    @torch.no_grad()
+    def _learn(self, mean: Tensor, variance: Tensor) -> None:
+        """Take the statistics of one more batch into the running ones."""
+        count = self.num_batches_tracked
+        assert self.running_mean is not None and self.running_var is not None and count is not None
+        count.add_(1)
+        share = torch.where(count <= self._warmup, 1 / count, self._new_share).to(mean.dtype)
+        self.running_mean.lerp_(mean, share)
+        self.running_var.lerp_(variance, share)
 
     def _shared(self, input: Tensor, total: Callable[[Tensor], Tensor]) -> Tensor:
         """As `forward` in training, over the frames of all processes, of which this one may have none."""
@@ -83,17 +82,9 @@ class Norm(nn.BatchNorm1d):
         mean = sums[:-1] / n
         centred = frames - mean
         variance = total(centred.square().sum(0)) / n
-        share = self._count()
-        with torch.no_grad():
-            self.running_mean.lerp_(mean, share)
-            self.running_var.lerp_(variance if self._population else variance * (n / (n - 1)), share)
+        self._learn(mean.detach(), variance.detach() * (1.0 if self._population else n / (n - 1)))
         normal = centred * torch.rsqrt(variance + self.eps) * self.weight + self.bias
         return normal.to(input.dtype)
-
-
-def _recount(norm: nn.Module, _: object) -> None:
-    assert isinstance(norm, Norm) and norm.num_batches_tracked is not None
-    norm._batches = int(norm.num_batches_tracked)
 
 
 class Settle(nn.Module):
@@ -180,6 +171,11 @@ class GruFusion(nn.Module):
 
 
 def _check(config: Config) -> None:
+    for name in ("audio_units", "face_units", "pose_units"):
+        if not getattr(config, name):
+            raise UsageError(
+                name, "names no layer", expected="one width or more", advice="name one, or leave the setting out"
+            )
     for field in dataclasses.fields(config):
         words, word = field.metadata["choices"], getattr(config, field.name)
         if words and word not in words:

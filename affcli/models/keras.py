@@ -120,14 +120,25 @@ def _layers(arrays: Mapping[str, NDArray[np.generic]]) -> tuple[list[_Layer], li
             path.pop()
         if len(path) > 1:
             problems.append(f"{name} lies in a model within the model")
-        elif values.dtype.kind != "f" or not np.isfinite(values).all():
+        elif (single := _single(values)) is None:
             problems.append(f"{name} holds something else than finite numbers")
+        elif variable == "moving_variance" and (single < 0).any():
+            problems.append(f"{name} holds a variance below 0")
         else:
             layer = layers.setdefault("/".join(path), _Layer())
             variable = f"backward/{variable}" if way and way[1] == "backward" else variable
-            layer.arrays[variable] = values.astype(np.float32)
+            layer.arrays[variable] = single
             layer.names[variable] = name
     return list(layers.values()), problems
+
+
+def _single(values: NDArray[np.generic]) -> Array | None:
+    """The numbers in single precision; None where they are none, or not finite there."""
+    if values.dtype.kind != "f":
+        return None
+    with np.errstate(over="ignore"):
+        single = values.astype(np.float32)
+    return single if np.isfinite(single).all() else None
 
 
 def _slots(model: GruFusion, order: Sequence[str]) -> Iterator[_Slot]:

@@ -16,7 +16,7 @@ from affcli import metrics
 from affcli.configs import Training
 from affcli.errors import InputError, UsageError
 from affcli.models import MODELS, Input
-from affcli.models.device import memory_explained
+from affcli.models.device import memory_explained, size_explained
 from affcli.prediction import predict
 from affcli.training.data import Batch, WindowedClips
 from affcli.training.optimisation import Optimisation
@@ -54,8 +54,11 @@ class Epoch:
 
 
 def new_model(name: str, inputs: Mapping[str, Input], config: object, seed: int) -> nn.Module:
-    """A network of the registry with seeded initial weights, on the CPU; torch's own random state is left as it was."""
-    with torch.random.fork_rng(devices=[]):
+    """A network of the registry with seeded initial weights, on the CPU; torch's own random state is left as it was.
+
+    Raises UsageError where it does not fit into the memory.
+    """
+    with torch.random.fork_rng(devices=[]), size_explained(name):
         torch.manual_seed(seed)
         model: nn.Module = MODELS[name].resolve()(inputs, config)
     return model

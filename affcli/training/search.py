@@ -175,7 +175,7 @@ def _range(value: Mapping[str, Any], kind: Any, key: _Key, subject: object) -> R
         raise _wrong(subject, key, found, wanted, 'write { min = 1e-5, max = 1e-2, scale = "log" }')
     for end in (low, high):
         number = isinstance(end, kind | int) and not isinstance(end, bool)
-        if not number or not abs(end) < 2**63:  # so is no NaN
+        if not number or not abs(end) <= 2**53:  # what float64 tells apart; and no NaN is
             wanted = "whole numbers" if kind is int else "finite numbers"
             raise _wrong(subject, key, f"has a range with the end {_shown(end)}", wanted, "correct its min and max")
     if low >= high:
