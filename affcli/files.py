@@ -73,3 +73,25 @@ def explained(path: Path) -> Iterator[None]:
         else:
             advice = "choose another place, or mend its permissions"
         raise OutputError(path, f"cannot be written ({reason})", advice=advice) from error
+
+
+@contextlib.contextmanager
+def held(directory: Path) -> Iterator[None]:
+    """Keep a directory to this process; a file system that knows no locks lets others in.
+
+    Raises OutputError where another process has it.
+    """
+    with explained(directory):
+        handle = os.open(directory, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise OutputError(
+                directory, "is being written by another process", advice="wait for it, or end it"
+            ) from error
+        except OSError:
+            log.debug("%s: this file system knows no locks", directory)
+        yield
+    finally:
+        os.close(handle)

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from affcli import __version__
-from affcli.errors import InputError
+from affcli.errors import InputError, some
 
 Recipe = dict[str, Any]
 
@@ -61,8 +61,19 @@ def differences(one: Any, other: Any, at: str = "") -> list[str]:
 def outline(made: Recipe, depth: int = 0) -> list[str]:
     """A line per step, the last step first, each parent further in: `train: model gru-fusion, lr 0.001, ...`."""
     settings = ", ".join(f"{name} {value}" for name, value in _flat(made.get("config")))
-    line = f"{'  ' * depth}{made.get('step', 'unknown step')}: {settings or 'no settings'}"
-    return [line, *(below for parent in parents(made) for below in outline(parent, depth + 1))]
+    lines = [f"{'  ' * depth}{made.get('step', 'unknown step')}: {settings or 'no settings'}"]
+    shown: list[Recipe] = []
+    for parent in parents(made):
+        alike = next((one for one in shown if one.get("step") == parent.get("step") == "train"), None)
+        lines += outline(parent, depth + 1) if alike is None else [f"{'  ' * (depth + 1)}{apart(parent, alike)}"]
+        shown.append(parent)
+    return lines
+
+
+def apart(made: Recipe, other: Recipe) -> str:
+    """One line on a recipe of which a like one was shown: `train: the same but for config.seed: 1, other 0`."""
+    changed = differences(made, other)
+    return f"{made.get('step', 'unknown step')}: the same{f' but for {some(changed)}' if changed else ''}"
 
 
 def parents(made: Recipe) -> list[Recipe]:

@@ -117,7 +117,9 @@ def test_a_missing_checkpoint(tmp_path: Path) -> None:
         load(tmp_path)
     save(make(tmp_path))
     (tmp_path / "best.safetensors").unlink()
-    with pytest.raises(InputError, match=r"best\.safetensors: cannot be read"):
+    with pytest.raises(
+        InputError, match=r"best\.safetensors: does not exist, but best\.json describes it.*with --force"
+    ):
         load(tmp_path)
 
 

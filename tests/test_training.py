@@ -508,7 +508,7 @@ def test_half_precision_learns_and_leaves_float32_weights() -> None:
 def test_compile_is_asked_for_and_trains_the_same_weights(monkeypatch: pytest.MonkeyPatch) -> None:
     compiled: list[nn.Module] = []
 
-    def compile_it(model: nn.Module) -> nn.Module:
+    def compile_it(model: nn.Module, **_: object) -> nn.Module:
         compiled.append(model)
         return model
 
@@ -523,7 +523,7 @@ def test_a_network_that_torch_cannot_compile_is_explained(monkeypatch: pytest.Mo
     def failing(*_: object) -> None:
         raise torch._dynamo.exc.TorchDynamoException("no compiler\nmuch more")
 
-    monkeypatch.setattr(torch, "compile", lambda _: failing)
+    monkeypatch.setattr(torch, "compile", lambda *_, **__: failing)
     with pytest.raises(AssetError, match=r"--compile: torch could not compile the network \(no compiler\)"):
         train(Training(epochs=1, compile=True))
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import os
-import socket
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from affcli.errors import UsageError
 from affcli.training.data import WindowedClips, fit_standardisation
 from affcli.training.fit import Epoch, Fit, new_model, validate
 from affcli.training.optimisation import check
+from affcli.training.state import packed, unpacked
 from affcli.training.world import ALONE, World, join
 
 STEADY = dataclasses.replace(NETWORK, dropout=0.0)  # each process draws its own masks
@@ -48,12 +50,51 @@ def trained(config: Training, world: World = ALONE) -> tuple[list[Epoch], dict[s
     return epochs, model.state_dict()
 
 
-def one_of_two(rank: int, port: int, folder: Path) -> None:
-    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-    os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": "2"}
+def joined(rank: int, size: int, port: int) -> World:
+    """The world of a process that was started as torchrun does, with a store that its parent keeps."""
+    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "TORCHELASTIC_USE_AGENT_STORE": "True"}
+    os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(size)}
     torch.set_num_threads(1)
     world = join(CPU)
-    assert (world.rank, world.size) == (rank, 2)
+    assert (world.rank, world.size) == (rank, size)
+    return world
+
+
+def spawned(work: Callable[..., None], size: int, folder: Path) -> None:
+    """Run `work(rank, size, port, folder)` in so many processes."""
+    store = torch.distributed.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
+    torch.multiprocessing.spawn(work, (size, store.port, folder), nprocs=size)
+
+
+def one_of_three(rank: int, size: int, port: int, folder: Path) -> None:
+    """Train unbroken, and broken off after the second epoch."""
+    world = joined(rank, size, port)
+    train = some()
+    val = clips(range(3, 6)).standardised(train.standardisation)  # type: ignore[arg-type]
+    config = dataclasses.replace(CONFIGS["ccc"], epochs=5)
+    model = new_model("gru-face", SETS, NETWORK, 0)
+    fit = Fit(model, train, val, config, CPU, world=world)
+    for _ in itertools.islice(fit, 2):
+        pass
+    kept, tensors = packed({"weights": dict(model.state_dict()), "fit": fit.state()})
+    epochs = list(fit)
+    resumed = new_model("gru-face", SETS, NETWORK, 1)
+    state = unpacked(kept, tensors)
+    resumed.load_state_dict(state["weights"])
+    again = list(Fit(resumed, train, val, config, CPU, state=state["fit"], world=world))
+    assert again == epochs
+    same = all(torch.equal(one, model.state_dict()[name]) for name, one in resumed.state_dict().items())
+    (folder / f"{rank}.txt").write_text(f"{len(epochs)} {same}")
+    torch.distributed.destroy_process_group()
+
+
+def test_three_processes_that_were_broken_off_go_on_to_the_same_bits(tmp_path: Path) -> None:
+    spawned(one_of_three, 3, tmp_path)
+    assert [(tmp_path / f"{rank}.txt").read_text() for rank in range(3)] == ["3 True"] * 3
+
+
+def one_of_two(rank: int, size: int, port: int, folder: Path) -> None:
+    world = joined(rank, size, port)
     found = {name: trained(config, world) for name, config in CONFIGS.items()}
     model = new_model("gru-face", SETS, STEADY, 0)
     val = clips(range(1))
@@ -70,10 +111,7 @@ def one_of_two(rank: int, port: int, folder: Path) -> None:
 def ranks(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, object]]:
     """What each of two processes over gloo found."""
     folder = tmp_path_factory.mktemp("world")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    torch.multiprocessing.spawn(one_of_two, (port, folder), nprocs=2)
+    spawned(one_of_two, 2, folder)
     return [torch.load(folder / f"{rank}.pt", weights_only=False) for rank in (0, 1)]  # written just above
 
 

@@ -86,7 +86,7 @@ class _Results(io.TextIOWrapper):
 
 
 def _terminate(number: int, _frame: FrameType | None) -> None:
-    """SIGTERM unwinds like Ctrl-C, so that nothing half-written remains."""
+    """SIGTERM, or the end of the terminal, unwinds like Ctrl-C, so that nothing half-written remains."""
     raise SystemExit(128 + number)
 
 
@@ -100,6 +100,8 @@ def _usage_error(error: Any) -> UsageError:
 def main() -> None:
     """Run the command line of this process, and end it."""
     signal.signal(signal.SIGTERM, _terminate)
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # as under nohup
+        signal.signal(signal.SIGHUP, _terminate)
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `affcli ... | head` ends quietly, like any Unix tool
     if isinstance(sys.stdout, io.TextIOWrapper):  # None where it was closed before we began
         out = sys.stdout

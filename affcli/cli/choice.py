@@ -6,6 +6,7 @@ RUN/config.toml holds every setting that was used, with its meaning; `--config` 
 from __future__ import annotations
 
 import dataclasses
+import logging
 import textwrap
 import tomllib
 from collections.abc import Iterable, Mapping
@@ -19,6 +20,8 @@ from affcli.cli.options import configure
 from affcli.cli.settings import from_toml, toml
 from affcli.errors import InputError, UsageError
 
+log = logging.getLogger(__name__)
+
 CONFIG = "config.toml"
 
 
@@ -31,6 +34,7 @@ class Choice:
     network: Any  # an instance of the model's class of settings
     training: configs.Training
     runs: configs.Runs
+    devices: int = 1  # processes that share every batch; each draws its own dropout
 
 
 def choose(given: Mapping[str, Any], pairs: Iterable[str], file: Path | None, default_model: str) -> Choice:
@@ -40,7 +44,11 @@ def choose(given: Mapping[str, Any], pairs: Iterable[str], file: Path | None, de
     """
     content = read(file) if file else {}
     model = given.get("model") or content.get("model", default_model)
-    base = networks.values(model, content.get("network", {}), f"{file}: [network]")
+    described = content.get("network", {})
+    if described and model != content.get("model", model):
+        log.warning("%s: its [network] is of %s, and not used for %s", file, content["model"], model)
+        described = {}
+    base = networks.values(model, described, f"{file}: [network]")
     network = networks.network_settings(model, pairs, base)
     training = from_toml(configs.Training, content.get("training", {}), "affcli train", f"{file}: [training]")
     runs = from_toml(configs.Runs, content.get("runs", {}), "affcli train", f"{file}: [runs]")
@@ -51,6 +59,7 @@ def choose(given: Mapping[str, Any], pairs: Iterable[str], file: Path | None, de
         network,
         configure(configs.Training, {**training, **given}),
         configure(configs.Runs, {**runs, **given}),
+        given.get("devices") or content.get("devices", 1),
     )
 
 
@@ -60,7 +69,7 @@ def read(path: Path) -> dict[str, Any]:
     Raises InputError where it cannot be read, UsageError where it holds a part that there is not.
     """
     content = parsed(path)
-    kinds = {"model": str, "encoders": list, "training": dict, "network": dict, "runs": dict}
+    kinds = {"model": str, "encoders": list, "devices": int, "training": dict, "network": dict, "runs": dict}
     for name, value in content.items():
         if name not in kinds:
             raise UsageError(
@@ -70,8 +79,10 @@ def read(path: Path) -> dict[str, Any]:
                 advice="write settings of training under [training], those of the network under [network]",
             )
         texts = name != "encoders" or (isinstance(value, list) and all(isinstance(one, str) for one in value))
-        if not isinstance(value, kinds[name]) or not texts:
-            wanted = {str: "a name in quotes", list: "a list of names", dict: "a table"}[kinds[name]]
+        if not isinstance(value, kinds[name]) or not texts or isinstance(value, bool) or value == 0:
+            wanted = {str: "a name in quotes", list: "a list of names", dict: "a table", int: "a whole number"}[
+                kinds[name]
+            ]
             raise UsageError(f"{path}: {name}", "is of another kind", expected=wanted, advice="correct it")
     return content
 
@@ -97,6 +108,7 @@ def write(run: Path, choice: Choice, said: str) -> None:
         f"# {said}",
         f"model = {toml(choice.model)}",
         f"encoders = {toml(choice.encoders)}",
+        f"devices = {choice.devices}",
     ]
     for part, config in (("training", choice.training), ("network", choice.network), ("runs", choice.runs)):
         lines += ["", f"[{part}]"]

@@ -15,7 +15,7 @@ from affcli import configs
 from affcli.cli.networks import network_settings
 from affcli.cli.options import ENCODER, FORCE
 from affcli.cli.progress import say
-from affcli.errors import AffcliError, InputError, SchemaError, UsageError, is_out_of_memory, some
+from affcli.errors import AffcliError, InputError, SchemaError, UsageError, some
 from affcli.models import MODELS, inputs_of
 
 if TYPE_CHECKING:

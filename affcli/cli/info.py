@@ -142,12 +142,14 @@ def _checkpoint(run: Path, which: str) -> dict[str, Any]:
     check_tensors(run, description, which)
     said = description.to_json()
     said.pop("state", None)  # of no use to people
+    epochs = read_metrics(run) if (run / METRICS).exists() else []
     return {
         "path": str(run),
         "kind": "checkpoint",
         "bytes": tensors_path(run, which, description.epoch).stat().st_size,
+        "epochs_trained": len(epochs),
         **said,
-        "epochs": read_metrics(run) if (run / METRICS).exists() else [],
+        "epochs": epochs,
     }
 
 

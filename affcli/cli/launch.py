@@ -19,17 +19,18 @@ from typing import TYPE_CHECKING
 import typer
 
 from affcli.cli.options import Verbosity
-from affcli.cli.workers import machine
+from affcli.cli.workers import leave_with_parent, machine
 from affcli.errors import AffcliError, InputError, UsageError
 
 if TYPE_CHECKING:
-    from affcli.cli.one_run import Again
     from affcli.training.world import World
 
 log = logging.getLogger(__name__)
 
 RESTARTS = 3  # of all processes, before a training is given up
-_FAILURE = "AFFCLI_FAILURE"  # names the file in which the first process that fails says how, for its parent
+_FOLDER = "AFFCLI_LAUNCH"  # names the directory of what the processes of one command line tell each other:
+_FAILURE = "failure.json"  # how the first process that fails does, for its parent
+_BEGUN = "begun"  # the runs that were begun, one a line
 
 
 def launched() -> bool:
@@ -37,9 +38,25 @@ def launched() -> bool:
     return "TORCHELASTIC_RUN_ID" in os.environ
 
 
-def again(asked: Again) -> Again:
-    """What becomes of a training that stands there: when all begin anew because one died, they go on with it."""
-    return "resume" if launched() and os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") != "0" else asked
+def restarted() -> bool:
+    """Whether this process was started anew because one of the others, or itself, had died."""
+    return launched() and os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") != "0"
+
+
+def begun(run: Path) -> bool:
+    """Whether the processes of this command line have begun the training in `run`, before one of them died."""
+    folder = os.environ.get(_FOLDER)
+    if folder is None:
+        return restarted()
+    listed = Path(folder) / _BEGUN
+    return listed.exists() and str(run) in listed.read_text().splitlines()
+
+
+def note_begun(run: Path) -> None:
+    """Note that the training in `run` has been begun; what stood there before is gone."""
+    if folder := os.environ.get(_FOLDER):
+        with (Path(folder) / _BEGUN).open("a") as file:
+            file.write(f"{run}\n")
 
 
 def check(device: str, devices: int, workers: int) -> None:
@@ -63,10 +80,11 @@ def launch(devices: int) -> None:
     # Each process computes with its share of the cores; torchrun would give it one.
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, machine() // devices)))
     with tempfile.TemporaryDirectory(prefix="affcli-") as folder:
-        failure = Path(folder) / "failure.json"
-        os.environ[_FAILURE] = str(failure)
+        failure = Path(folder) / _FAILURE
+        os.environ[_FOLDER] = folder
         try:
-            status = run([sys.executable, "-m", "affcli", *sys.argv[1:]], devices, RESTARTS)
+            # -P: else a file named after a module, in the directory at hand, would be taken for it.
+            status = run([sys.executable, "-P", "-m", "affcli", *sys.argv[1:]], devices, RESTARTS, folder)
         except DiedError as error:
             if failure.exists():  # it was said when it happened
                 raise typer.Exit(_status(failure)) from error
@@ -88,6 +106,7 @@ def joined(device: str) -> Iterator[World]:
     if not launched():
         yield ALONE
         return
+    leave_with_parent()
     _leave_if_failed()
     from affcli.models.device import pick
 
@@ -95,7 +114,7 @@ def joined(device: str) -> Iterator[World]:
     if world.rank:
         Verbosity.quiet = True
         logging.getLogger("affcli").setLevel(logging.CRITICAL)
-    elif again("keep") == "resume":
+    elif restarted():
         log.warning("a process died: all have begun anew, from the last epoch that was saved")
     try:
         yield world
@@ -109,11 +128,16 @@ def joined(device: str) -> Iterator[World]:
         raise typer.Exit(InputError.status) from error  # the process that died is what matters
 
 
+def _failure() -> Path | None:
+    folder = os.environ.get(_FOLDER)
+    return Path(folder) / _FAILURE if folder else None
+
+
 def _leave_if_failed() -> None:
     """End at once where a process has failed for good: beginning anew would change nothing."""
-    path = os.environ.get(_FAILURE)
-    if path and Path(path).exists():
-        raise typer.Exit(_status(Path(path)))
+    path = _failure()
+    if path and path.exists():
+        raise typer.Exit(_status(path))
 
 
 def _status(failure: Path) -> int:
@@ -122,11 +146,11 @@ def _status(failure: Path) -> int:
 
 def _first_to_fail(error: AffcliError) -> bool:
     """Note a failure for the parent; whether no other process had one before."""
-    path = os.environ.get(_FAILURE)
+    path = _failure()
     if not path:
         return True
     try:
-        with Path(path).open("x") as file:
+        with path.open("x") as file:
             json.dump({"status": error.status}, file)
     except FileExistsError:
         return False

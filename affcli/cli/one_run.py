@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from affcli import configs, recipes
+from affcli.cli import launch
 from affcli.cli.choice import Choice, write
 from affcli.cli.progress import Line, say
 from affcli.errors import AffcliError, SchemaError, some
@@ -73,10 +74,10 @@ class Prepared:
         return windows_of(self.index, list(self.sets), part, self.job.held_out)
 
 
-def prepare(job: Job, processes: int = 1) -> Prepared:
+def prepare(job: Job) -> Prepared:
     """Look at what a job is to be made of.  Raises UsageError, InputError and SchemaError where that is not possible.
 
-    The number of processes is part of the recipe where there are several: each draws its own dropout.
+    The number of devices is part of the recipe where there are several: each process draws its own dropout.
     """
     from affcli.cli.windowed import chosen_sets, read_windows
 
@@ -88,7 +89,7 @@ def prepare(job: Job, processes: int = 1) -> Prepared:
         "network": recipes.plain(choice.network),
         **recipes.plain(choice.training),
         **job.fold,
-        **({"devices": processes} if processes > 1 else {}),
+        **({"devices": choice.devices} if choice.devices > 1 else {}),
     }
     return Prepared(
         job, index, sets, recipes.recipe("train", settings, parents=[index.recipe]), [recipes.source(job.windows)]
@@ -106,11 +107,13 @@ def fit_one(job: Job, world: World) -> Outcome:
     from affcli.training.fit import Fit, new_model
     from affcli.training.optimisation import check
 
-    made, choice = prepare(job, world.size), job.choice
+    if job.again == "force" and launch.begun(job.out):  # before one of the processes died
+        job = dataclasses.replace(job, again="keep")
+    made, choice = prepare(job), job.choice
     device = world.device or pick(job.device)
     check(choice.training, device, world.size)
     if job.again != "force" and (kept := description.keep(job.out, made.recipe, made.inputs)):
-        return Outcome(kept, len(description.read_metrics(job.out)), kept=True)
+        return Outcome(kept, _epochs(job.out) or kept.epoch, kept=True)
     train, val = made.part("train"), made.part("val")
     last = _broken_off(made)
     if last is None:
@@ -120,18 +123,31 @@ def fit_one(job: Job, world: World) -> Outcome:
         net, scale = last.model, last.standardisation
     train, val = train.standardised(scale), val.standardised(scale)
     run = _Run(made, checkpoint.Checkpoint(job.out, _described(made), net, scale), last)
-    world.meet()  # before this, every process has read what stood there; after it, the first one writes
-    if world.rank == 0:
-        run.begin(afresh=last is None)
     fit = Fit(net, train, val, choice.training, device, run.show, state=last.state if last else None, world=world)
-    with contextlib.closing(run):
+    finished = None
+    world.meet()  # before this, every process has read what stood there; after it, the first one writes
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(contextlib.closing(run))
+        if world.rank == 0:
+            stack.enter_context(run.begun())
         for epoch in fit:
             state = fit.state()
             if world.rank == 0:
                 run.end_of_epoch(epoch, state, fit.ended)
-    finished = run.finish(val, device) if world.rank == 0 else None
+        if world.rank == 0:
+            finished = run.finish(val, device)
     world.meet()
     return Outcome(finished or description.read_description(job.out), len(run.history), kept=False)
+
+
+def _epochs(run: Path) -> int:
+    """How many epochs a training went; 0 where nobody can say any more."""
+    from affcli.training.description import read_metrics
+
+    try:
+        return len(read_metrics(run))
+    except AffcliError:
+        return 0
 
 
 def _described(made: Prepared) -> Description:
@@ -180,9 +196,7 @@ def _broken_off(made: Prepared) -> Checkpoint | None:
         )
     if known.versions != checkpoint.versions():
         log.warning("%s: other versions of packages (%s): the last bits may differ", path, known.versions)
-    last = checkpoint.load(job.out, LAST)
-    say(f"{job.out}: goes on after epoch {known.epoch}")
-    return last
+    return checkpoint.load(job.out, LAST)
 
 
 class _Run:
@@ -195,24 +209,42 @@ class _Run:
         self._line = Line()
         self._board: Any = None
 
-    def begin(self, afresh: bool) -> None:
-        """Make the directory ready.  Raises OutputError where nothing can be written there."""
+    @contextlib.contextmanager
+    def begun(self) -> Iterator[None]:
+        """The directory, ready and kept to this process.  Raises OutputError where nothing can be written there."""
+        from affcli.files import held
         from affcli.training import checkpoint, description, tensorboard
 
         job, run = self._made.job, self._made.job.out
-        if afresh:
-            checkpoint.clear(run)
-        elif self._last:
-            self.history = description.read_metrics(run)[: self._last.description.epoch]
         checkpoint.prepare(run)
+        with held(run):
+            if self._last:
+                self.history = description.read_metrics(run)[: self._last.description.epoch]
+                checkpoint.drop_older(run, self._last.description.epoch)
+                say(f"{run}: goes on after epoch {self._last.description.epoch}")
+            if job.tensorboard:
+                self._board = tensorboard.board(run, len(self.history))
+            try:
+                yield
+            except (KeyboardInterrupt, SystemExit):
+                self._line.clear()
+                if self.history:
+                    say(f"{run}: ended after epoch {len(self.history)}; the same command goes on from there")
+                raise
+
+    def _take_over(self) -> None:
+        """Take away what stood there, once there is something to put in its place: a slip costs no finished run."""
+        from affcli.training import checkpoint
+
+        job, run = self._made.job, self._made.job.out
+        checkpoint.clear(run)
         said = (
             f"Fold {job.fold['fold']} of {job.fold['folds']}; the settings of all folds are in the directory above."
             if job.fold
             else "What this training used; affcli train WINDOWS -o RUN --config FILE does it again."
         )
         write(run, dataclasses.replace(job.choice, encoders=tuple(self._made.sets)), said)
-        if job.tensorboard:
-            self._board = tensorboard.board(run, len(self.history))
+        launch.note_begun(run)
 
     def show(self, done: int, total: int) -> None:
         """Say how far the epoch at hand is."""
@@ -226,6 +258,8 @@ class _Run:
         from affcli.training.checkpoint import save
         from affcli.training.description import LAST, save_metrics
 
+        if not self.history:
+            self._take_over()
         self.history.append(epoch.to_json())
         scores = {"valence": epoch.valence, "arousal": epoch.arousal, "mean": epoch.mean}
         known = dataclasses.replace(self._checkpoint.description, epoch=epoch.number, validation=scores)

@@ -24,10 +24,9 @@ def setting(config: type, name: str, **bounds: Any) -> Any:
     """The option of one setting: name, default, unit and help come from the configuration class."""
     field = configs.field(config, name)
     unit = f" ({field.metadata['unit']})" if field.metadata["unit"] else ""
-    doc = field.metadata["doc"]
-    return typer.Option(
-        field.default, f"--{name.replace('_', '-')}", help=f"{doc[0].upper()}{doc[1:]}{unit}.", **bounds
-    )
+    doc, flag = field.metadata["doc"], name.replace("_", "-")
+    words = f"--{flag}/--no-{flag}" if isinstance(field.default, bool) else f"--{flag}"
+    return typer.Option(field.default, words, help=f"{doc[0].upper()}{doc[1:]}{unit}.", **bounds)
 
 
 def configure(config: type[C], values: Mapping[str, Any]) -> C:

@@ -114,7 +114,8 @@ def _print(told: list[dict[str, Any]]) -> None:
 
     searched, folds = bool(told[0]["settings"]), any("out_of_fold" in entry for entry in told)
     columns = [Column("in"), Column("settings", overflow="fold")] if searched else []
-    figures = ["runs", *SCORES, *["out of fold"] * folds]
+    several = told[0]["mean"]["n"] > 1
+    figures = ["runs", *SCORES[:-1], "mean (95 %)" if several else "mean", *["out of fold"] * folds]
     table = Table(*columns, *(Column(name, no_wrap=True) for name in figures))
     for entry in sorted(told, key=lambda entry: -entry["mean"]["mean"]):
         settings = ", ".join(f"{name.rpartition('.')[2]} {_shown(value)}" for name, value in entry["settings"].items())

@@ -24,12 +24,20 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
+GRID = "grid.toml"  # in RUN, a copy of the file of a search
+
+
 @dataclass(frozen=True)
 class Search:
-    """A file of settings to try, and the options of the command line, which it may not vary."""
+    """A file of settings to try, and the options of the command line, which it may not vary.
+
+    Of a search that goes on, what the file does not vary is in the run's config.toml, with what was typed then.
+    """
 
     path: Path
     typed: frozenset[str]  # model, training.NAME, network.NAME
+    pairs: tuple[str, ...] = ()  # NAME=VALUE of the network
+    goes_on: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,15 +86,40 @@ def _chosen(choice: Choice, point: Point, search: Search) -> Choice:
                 expected="one of the two",
                 advice="leave the option out, or take it out of the file",
             )
-    said = {name: value for name, value in point.training.items() if f"training.{name}" not in search.typed}
-    training = dataclasses.replace(
-        choice.training, **from_toml(configs.Training, said, "affcli train", f"{search.path}: [training]")
+
+    def counts(name: str) -> bool:
+        return name in point.varied or not (search.goes_on or name in search.typed)
+
+    said = {name: value for name, value in point.training.items() if counts(f"training.{name}")}
+    said = from_toml(configs.Training, said, "affcli train", f"{search.path}: [training]")
+    model = point.model if point.model is not None and counts("model") else choice.model
+    network = recipes.plain(choice.network) if model == choice.model else {}
+    network |= {name: value for name, value in point.network.items() if counts(f"network.{name}")}
+    base = networks.values(model, network, f"{search.path}: [network]")
+    return dataclasses.replace(
+        choice,
+        model=model,
+        network=networks.network_settings(model, search.pairs, base),
+        training=dataclasses.replace(choice.training, **said),
     )
-    network = {name: value for name, value in point.network.items() if f"network.{name}" not in search.typed}
-    model = choice.model if point.model is None or "model" in search.typed else point.model
-    base = recipes.plain(choice.network) if model == choice.model else {}
-    settings = networks.values(model, {**base, **network}, f"{search.path}: [network]")
-    return dataclasses.replace(choice, model=model, network=settings, training=training)
+
+
+def common(choice: Choice, groups: list[Group]) -> Choice:
+    """What all points have in common: their settings, but for those that are varied, which are as without a search."""
+    first, varied = groups[0].choice, groups[0].varied
+    model = choice.model if "model" in varied else first.model
+    training = {name: getattr(choice.training, name) for part, _, name in _parts(varied) if part == "training"}
+    network = choice.network
+    if model == first.model == choice.model:
+        as_before = {name: getattr(network, name) for part, _, name in _parts(varied) if part == "network"}
+        network = dataclasses.replace(first.network, **as_before)
+    return dataclasses.replace(
+        choice, model=model, network=network, training=dataclasses.replace(first.training, **training)
+    )
+
+
+def _parts(varied: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    return [name.partition(".") for name in varied]
 
 
 def folds_of(index: Index, runs: configs.Runs) -> list[list[str]]:
@@ -111,6 +144,10 @@ def folds_of(index: Index, runs: configs.Runs) -> list[list[str]]:
 def planned_of(job: Job, group: Group, number: int, folds: list[list[str]]) -> Iterator[Planned]:
     """The networks of a point: a directory for each fold, and in it one for each seed."""
     runs, first = group.choice.runs, group.choice.training.seed
+    if first + runs.seeds > 2**63:
+        raise UsageError(
+            f"--seed {first}", f"leaves no {runs.seeds} seeds", expected="a smaller one", advice="lower it, or --seeds"
+        )
     for fold in range(1, len(folds) + 1) if folds else (0,):
         for seed in range(first, first + runs.seeds):
             names = [f"fold-{fold}"] * (fold > 0) + [f"seed-{seed}"] * (runs.seeds > 1)

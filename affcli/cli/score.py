@@ -116,9 +116,10 @@ def _print_table(scores: Scores, metrics: list[str], recipe: Any, per_clip: bool
                 each.add_row(*first, name.upper(), *(_figure(figures[key]) for key in DIMENSIONS_AND_MEAN))
         console.print(each)
     made = recipe if isinstance(recipe, list) else [recipe] * (recipe is not None)
-    for one in made:
-        print("predictions made by")
-        print("\n".join(f"  {line}" for line in recipes.outline(one)))
+    for number, one in enumerate(made):
+        lines = recipes.outline(one) if number == 0 else [recipes.apart(one, made[0])]
+        print("predictions made by" if number == 0 else "others by")
+        print("\n".join(f"  {line}" for line in lines))
 
 
 def _figure(value: float) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import gc
 import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -12,14 +13,15 @@ import typer
 from affcli.cli.choice import write
 from affcli.cli.one_run import Job, fit_one, prepare, scored
 from affcli.cli.options import clear_line
-from affcli.cli.outcomes import summarise_all, write_runs
-from affcli.cli.plan import Planned, Search, folds_of, groups_of, planned_of
+from affcli.cli.outcomes import OUT_OF_FOLD, SUMMARY, summarise_all, write_runs
+from affcli.cli.plan import GRID, Group, Planned, Search, common, folds_of, groups_of, planned_of
 from affcli.cli.progress import Line, say
 from affcli.cli.workers import Done, Report, machine, side_by_side
-from affcli.errors import AffcliError, InputError
+from affcli.errors import AffcliError, InputError, UsageError
 
 if TYPE_CHECKING:
     from affcli.cli.one_run import Outcome
+    from affcli.cli.windowed import Index
     from affcli.training.world import World
 
 
@@ -29,19 +31,9 @@ def fit_all(job: Job, search: Search | None, workers: int, world: World) -> None
     A network that fails does not stop the others.  Exits with InputError's status where one did; raises UsageError and
     InputError, before any training, where what is asked for cannot be.
     """
-    from affcli.cli.windowed import read_windows
-    from affcli.models.device import pick
-    from affcli.training.optimisation import check
-
-    index = read_windows(job.windows)
-    groups = list(groups_of(job, search))
-    folds = folds_of(index, job.choice.runs)
-    planned = [one for number, group in enumerate(groups) for one in planned_of(job, group, number, folds)]
-    for one in planned:  # what is wrong with the last of them is better known now
-        check(one.job.choice.training, world.device or pick(job.device), world.size)
-        prepare(one.job, world.size)
+    index, groups, folds, planned = plan(job, search)
     if world.rank == 0:
-        write(job.out, job.choice, "What these trainings have in common; runs.csv has what each of them is.")
+        _begin(job, search, groups)
     failed: dict[str, str] = {}
     line = Line()
     for done in _work(planned, workers, world):
@@ -56,8 +48,11 @@ def fit_all(job: Job, search: Search | None, workers: int, world: World) -> None
             print(f"affcli: {done.job.job.out}: {done.failure}", file=sys.stderr)
         if world.rank == 0:
             write_runs(job.out, planned, groups, failed)
+        del done
         line.show(f"{len(failed) + sum(len(group.ended) for group in groups)} of {len(planned)} networks")
     line.clear()
+    for group in groups:  # equal bytes, whichever network was fitted first
+        group.ended = {one: group.ended[one] for one in planned if one in group.ended}
     if world.rank == 0:
         summarise_all(job, index, groups, folds)
     if failed:
@@ -65,8 +60,57 @@ def fit_all(job: Job, search: Search | None, workers: int, world: World) -> None
         raise typer.Exit(InputError.status)
 
 
+def plan(job: Job, search: Search | None) -> tuple[Index, list[Group], list[list[str]], list[Planned]]:
+    """The windows, the points, the clips that each fold holds out, and all networks, every one looked at.
+
+    Raises UsageError, InputError and SchemaError where one of them cannot be.
+    """
+    from affcli.cli.windowed import read_windows
+    from affcli.models.device import pick
+    from affcli.training.optimisation import check
+
+    index = read_windows(job.windows)
+    groups = list(groups_of(job, search))
+    folds = folds_of(index, job.choice.runs)
+    planned = [one for number, group in enumerate(groups) for one in planned_of(job, group, number, folds)]
+    for one in planned:  # what is wrong with the last of them is better known now
+        check(one.job.choice.training, pick(job.device), job.choice.devices)
+        prepare(one.job)
+    return index, groups, folds, planned
+
+
+def _begin(job: Job, search: Search | None, groups: list[Group]) -> None:
+    """Write what the trainings are, and take away what earlier ones came to, which is found anew.
+
+    Raises UsageError where a single training stands in the directory.
+    """
+    from affcli.files import explained, replacing
+    from affcli.training.description import DESCRIPTIONS
+
+    for name in DESCRIPTIONS:
+        if (job.out / name).exists():
+            raise UsageError(
+                f"--out {job.out}",
+                "holds a training of its own",
+                expected="a directory for many trainings",
+                advice="choose another, or take its files away",
+            )
+    write(
+        job.out, common(job.choice, groups), "What these trainings have in common; runs.csv has what each of them is."
+    )
+    if search and not search.goes_on:
+        with replacing(job.out / GRID) as file:
+            file.write(search.path.read_bytes())
+    stale = [path for group in groups for path in (group.out / OUT_OF_FOLD).glob("*.affect.parquet")]
+    with explained(job.out):
+        for path in [job.out / SUMMARY, *stale]:
+            path.unlink(missing_ok=True)
+
+
 def _work(planned: list[Planned], workers: int, world: World) -> Iterator[Done[Planned, Outcome]]:
     """Fit the networks: all processes one after the other together, or so many side by side."""
+    from affcli.training.fit import DivergedError
+
     count = min(workers, len(planned))
     if count > 1:
         threads = max(1, machine() // count)
@@ -74,11 +118,18 @@ def _work(planned: list[Planned], workers: int, world: World) -> Iterator[Done[P
         return
     for one in planned:
         try:
-            yield Done(one, fit_one(one.job, world))
+            fitted = fit_one(one.job, world)
         except AffcliError as error:
-            if world.size > 1:
+            if world.size > 1 and not isinstance(error, DivergedError):
                 raise  # the other processes may not know of it
-            yield Done(one, failure=error)
+            # Its traceback would keep the network, and what its steps held, while the next one is trained.
+            error.__cause__ = error.__context__ = None
+            failure: Done[Planned, Outcome] = Done(one, failure=error.with_traceback(None))
+        else:
+            yield Done(one, fitted)
+            continue
+        gc.collect()
+        yield failure
 
 
 def _fit_quietly(threads: int, planned: Planned, report: Report) -> Outcome:

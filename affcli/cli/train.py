@@ -12,6 +12,7 @@ from affcli import configs
 from affcli.cli.fields import with_fields
 from affcli.cli.options import DEVICE, ENCODER, FORCE
 from affcli.cli.progress import say
+from affcli.errors import UsageError
 from affcli.models import MODELS
 
 WINDOWS = typer.Argument(..., metavar="WINDOWS", help="Windows table with labels, as affcli window writes it.")
@@ -54,7 +55,7 @@ WORKERS = typer.Option(
     1, "--workers", min=1, max=256, help="Networks of --folds, --seeds and --grid that are trained at a time."
 )
 TENSORBOARD = typer.Option(
-    False, "--tensorboard", help="Write the learning curves to RUN/tensorboard, too: pip install 'affcli[tensorboard]'."
+    False, "--tensorboard", help="Write the learning curves to RUN/tensorboard, too; needs the extra tensorboard."
 )
 
 
@@ -71,7 +72,7 @@ def train(
     grid: Path | None = GRID,
     resume: bool = RESUME,
     device: Literal["auto", "cpu", "cuda", "mps"] = DEVICE,
-    devices: int = DEVICES,
+    devices: int = DEVICES,  # noqa: ARG001
     workers: int = WORKERS,
     tensorboard: bool = TENSORBOARD,
     dry_run: bool = typer.Option(False, "--dry-run", help="Only say how large the training will be; write nothing."),
@@ -93,27 +94,45 @@ def train(
     from affcli.cli.choice import CONFIG as USED
     from affcli.cli.choice import choose
     from affcli.cli.one_run import Job, fit_one, scored
+    from affcli.cli.outcomes import RUNS
+    from affcli.cli.plan import GRID as TRIED
     from affcli.cli.plan import Search
     from affcli.cli.settings import with_pairs
 
     file = config or (out / USED if resume and (out / USED).exists() else None)
+    goes_on = resume and (out / TRIED).exists()
     typed = _typed_options(context)
     choice = choose(typed, network, file, MODEL_NAME)
-    again = launch.again("force" if force else "resume" if resume else "keep")
-    job = Job(windows, out, choice, device, again, tensorboard=tensorboard)
-    many = grid is not None or choice.runs != configs.Runs()
+    job = Job(
+        windows, out, choice, device, "force" if force else "resume" if resume else "keep", tensorboard=tensorboard
+    )
+    search = None
+    if grid or goes_on:
+        names = {name if name == "model" else f"training.{name}" for name in typed}
+        names |= {f"network.{name}" for name in with_pairs({}, network)}
+        search = Search(grid or out / TRIED, frozenset(names), tuple(network), goes_on)
+    many = search is not None or choice.runs != configs.Runs()
     if dry_run:
+        if many:
+            planned = several.plan(job, search)[-1]
+            job = planned[0].job
+            print(f"networks: {len(planned)}, of which {planned[0].name} takes:")
         _say_size(job)
         return
-    if devices > 1 and not launch.launched():
-        launch.check(device, devices, workers)
-        launch.launch(devices)
+    if not many and (out / RUNS).exists():
+        raise UsageError(
+            f"--out {out}",
+            "holds several trainings",
+            expected="a directory for one",
+            advice="choose another, or name --folds, --seeds or --grid again",
+        )
+    if choice.devices > 1 and not launch.launched():
+        launch.check(device, choice.devices, workers)
+        launch.launch(choice.devices)
         return
     with launch.joined(device) as world:
         if many:
-            names = {name if name == "model" else f"training.{name}" for name in typed}
-            names |= {f"network.{name}" for name in with_pairs({}, network)}
-            several.fit_all(job, Search(grid, frozenset(names)) if grid else None, workers, world)
+            several.fit_all(job, search, workers, world)
             return
         done = fit_one(job, world)
         best = f"{scored(done.description.validation)} at epoch {done.description.epoch}"
@@ -122,7 +141,7 @@ def train(
             from affcli.cli.plot import learning
             from affcli.training.description import read_metrics
 
-            say("\n" + learning(read_metrics(out)))
+            print(learning(read_metrics(out)), file=sys.stderr)
 
 
 def _typed_options(context: typer.Context) -> dict[str, Any]:
@@ -144,9 +163,9 @@ def _say_size(job: Any) -> None:
     from affcli.training.optimisation import check
 
     config = job.choice.training
-    check(config, pick(job.device))
+    check(config, pick(job.device), job.choice.devices)
     made = prepare(job)
-    train = made.part("train")
+    train, _ = made.part("train"), made.part("val")
     size = estimate(new_model(job.choice.model, made.sets, job.choice.network, config.seed), train, config)
     longest = int(train.length.max())
     for name, vectors in train.clips[0].features.items():

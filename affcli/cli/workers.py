@@ -9,6 +9,8 @@ import multiprocessing
 import os
 import queue
 import signal
+import threading
+import time
 import traceback
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
@@ -150,9 +152,22 @@ class _Worker:
         self.connection.close()
 
 
+def leave_with_parent() -> None:
+    """End this process when its parent is gone, killed say: else it would go on writing where others begin anew."""
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(_HEARD_SECONDS)
+        os._exit(128 + signal.SIGTERM)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
 def _serve(connection: Connection, work: Any, level: int) -> None:
     """The process's side."""
     signal.signal(signal.SIGTERM, _leave)
+    leave_with_parent()
     records: queue.SimpleQueue[logging.LogRecord] = queue.SimpleQueue()
     logger = logging.getLogger("affcli")
     logger.handlers[:] = [logging.handlers.QueueHandler(records)]

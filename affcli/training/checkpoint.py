@@ -59,11 +59,22 @@ def prepare(run: Path) -> None:
 
 
 def clear(run: Path) -> None:
-    """Take away what an earlier training in the directory `run` left, which would else stand beside the new one's."""
-    stale = [*run.glob("last*.safetensors"), *(description_path(run, which) for which in (LAST, BEST))]
+    """Take away what an earlier training in the directory `run` left, which would else stand beside the new one's.
+
+    What describes tensors goes before them, so that no description is ever of tensors that are gone.
+    """
+    described = [description_path(run, which) for which in (LAST, BEST)]
     with explained(run):
-        for path in (*stale, run / TENSORS, run / METRICS):
+        for path in (*described, run / METRICS, run / TENSORS, *run.glob("last*.safetensors")):
             path.unlink(missing_ok=True)
+
+
+def drop_older(run: Path, epoch: int) -> None:
+    """Take away the last tensors of epochs but `epoch`: a process that was killed may have left them."""
+    with explained(run):
+        for path in run.glob(f"{LAST}-*.safetensors"):
+            if path != tensors_path(run, LAST, epoch):
+                path.unlink(missing_ok=True)
 
 
 def versions() -> dict[str, str]:
@@ -93,9 +104,8 @@ def save(checkpoint: Checkpoint, which: str = BEST) -> Checkpoint:
         if which == BEST:  # An old description must not stand beside new tensors, not even for a moment.
             description_path(run, which).unlink(missing_ok=True)
     describe(run, described, which)
-    for old in run.glob(f"{which}-*.safetensors"):
-        if old != path:
-            old.unlink()
+    if which == LAST:
+        drop_older(run, described.epoch)
     return dataclasses.replace(checkpoint, description=described)
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from affcli.configs import Windows
-from affcli.errors import AffcliError, InputError, SchemaError
+from affcli.errors import AffcliError, InputError, SchemaError, some
 from affcli.files import replacing
 from affcli.recipes import Recipe, digest, plain
 from affcli.windows import FeatureSet, feature_sets
@@ -96,7 +96,7 @@ def read_metrics(run: Path) -> list[dict[str, float]]:
             path,
             f"cannot be read ({getattr(error, 'strerror', None) or error})",
             expected="a JSON object of numbers in each line",
-            advice="train again",
+            advice="put it back, or train again with --force",
         ) from error
 
 
@@ -109,6 +109,13 @@ def read_description(run: Path, which: str = BEST) -> Description:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
+        if several := sorted(one.parent.relative_to(run).as_posix() for one in run.glob(f"*/**/{DESCRIPTION}")):
+            raise InputError(
+                run,
+                f"holds several networks: {some(several)}",
+                expected="one of them",
+                advice=f"name it: {run / several[0]}",
+            ) from error
         found = "does not exist" if not run.exists() else f"holds no {path.name}"
         raise InputError(run, found, expected=_RUN, advice="check the path, or train first") from error
     except (OSError, ValueError) as error:
@@ -148,12 +155,18 @@ def _description(content: Mapping[str, Any]) -> Description:
 def check_tensors(run: Path, description: Description, which: str = BEST) -> None:
     """Raise InputError where the tensors in the directory `run` are missing, or not those that are described."""
     path = tensors_path(run, which, description.epoch)
+    if not path.exists():
+        raise InputError(
+            path,
+            f"does not exist, but {description_path(run, which).name} describes it",
+            advice="copy the whole directory again, or train again with --force",
+        )
     if digest(path) != description.tensors:
         raise InputError(
             path,
             f"is not the file that {description_path(run, which).name} describes (its SHA-256 differs)",
             expected=f"{description.tensors[:12]}...",
-            advice="copy the whole directory again, or train again",
+            advice="copy the whole directory again, or train again with --force",
         )
 
 

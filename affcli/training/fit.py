@@ -26,6 +26,10 @@ from affcli.training.world import ALONE, World
 _WAITING = 50  # steps after which a loss is looked at: on a GPU, every look waits for the steps before
 
 
+class DivergedError(UsageError):
+    """The loss is no number any more; of several processes, every one finds that at the same step."""
+
+
 @dataclass(frozen=True)
 class Epoch:
     """One pass over the training windows, and the validation after it."""
@@ -97,7 +101,7 @@ class Fit:
     ) -> None:
         _check_truth(train, "training")
         _check_truth(val, "validation")
-        torch.manual_seed(config.seed + world.rank)
+        torch.manual_seed(_seed(config.seed, world.rank))
         self._model, self._train, self._val, self._config, self._world = model.to(device), train, val, config, world
         self._device = device
         self._on_batch = on_batch
@@ -121,7 +125,7 @@ class Fit:
             valence, arousal = validate(self._model, self._val, config.batch, self._device, self._world)
             epoch = Epoch(number, loss, valence, arousal, self._improves((valence + arousal) / 2), optimisation.lr)
             if not np.isfinite([loss, epoch.mean]).all():
-                raise UsageError(
+                raise DivergedError(
                     f"--lr {config.lr:g}",
                     f"made the loss infinite or NaN in epoch {number}",
                     expected="a loss that stays a number",
@@ -213,6 +217,11 @@ class Fit:
         """This process's share of a part of a batch."""
         share = np.array_split(part, self._world.size)[self._world.rank]
         return self._train.gather(share) if len(share) else self._train.blank()
+
+
+def _seed(seed: int, rank: int) -> int:
+    """The seed of a process's dropout: the first has that of a process alone, the others each one of their own."""
+    return seed if rank == 0 else int(np.random.SeedSequence([seed, rank]).generate_state(1, np.uint64)[0])
 
 
 def steps_per_epoch(windows: int, config: Training) -> int:

@@ -74,7 +74,8 @@ def check(config: Training, device: torch.device, processes: int = 1) -> None:
 def _compiled(model: nn.Module) -> Callable[..., Any]:
     """`model` as torch compiles it, at its first pass; where it falls back to Python in parts is not for the user."""
     logging.getLogger("torch._dynamo").setLevel(logging.ERROR)
-    return torch.compile(model)
+    # With shapes left open at once: else a smaller batch has it compiled anew, and its last bits change from then on.
+    return torch.compile(model, dynamic=True)
 
 
 class Optimisation:
@@ -93,7 +94,9 @@ class Optimisation:
     ) -> None:
         check(config, device, world.size)
         self._model, self._config, self._device = model, config, device
-        self._network = _compiled(model) if config.compile else world.wrapped(model)
+        world.join_model(model)
+        self._world = world
+        self._network = _compiled(model) if config.compile else model
         self._loss = parse(config, world.total)
         self._optimizer = new_optimizer(model, config)
         self._schedule = Schedule(config, steps_per_epoch)
@@ -133,6 +136,7 @@ class Optimisation:
             group["lr"] = self.lr
         self._optimizer.zero_grad(set_to_none=True)
         losses = [self._backward(part, count / sum(frames)) for part, count in zip(parts, frames, strict=True)]
+        self._world.mean_gradients(self._model)
         if self._config.clip:
             self._scaler.unscale_(self._optimizer)
             nn.utils.clip_grad_norm_(self._model.parameters(), self._config.clip)

@@ -8,7 +8,6 @@ computes the loss of the whole batch, and the mean of their gradients is its gra
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -56,18 +55,28 @@ class World:
         if self.size > 1:
             torch.distributed.barrier()
 
-    def wrapped(self, model: nn.Module) -> Callable[..., Any]:
-        """`model` such that its gradients are means over all processes, and batch normalisation is of all frames."""
-        if self.device is None:
-            return model
+    def join_model(self, model: nn.Module) -> None:
+        """Let batch normalisation of `model` be of the frames of all processes."""
         for module in model.modules():
-            if isinstance(module, Norm):
+            if isinstance(module, Norm) and self.size > 1:
                 module.total = self.total
-        on = [self.device.index] if self.device.type == "cuda" else None
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", FutureWarning)  # newer versions of torch have two words for it
-            # Statistics need not be sent around: they are equal already.
-            return nn.parallel.DistributedDataParallel(model, device_ids=on, broadcast_buffers=False)
+
+    def mean_gradients(self, model: nn.Module) -> None:
+        """Make the gradients of `model` their means over all processes.
+
+        All in one sum: DistributedDataParallel lays its buckets anew after the first step, and where an element stands
+        decides in which order a ring adds it, so that a training of three processes that was broken off would not go
+        on to the same bits.
+        """
+        if self.size == 1:
+            return
+        weights = [one for one in model.parameters() if one.requires_grad]
+        gradients = [torch.zeros_like(one) if one.grad is None else one.grad for one in weights]
+        flat = torch.cat([one.flatten() for one in gradients])
+        torch.distributed.all_reduce(flat)
+        flat /= self.size
+        for weight, mean in zip(weights, torch.split(flat, [one.numel() for one in weights]), strict=True):
+            weight.grad = mean.view_as(weight)
 
 
 ALONE = World()
