@@ -248,7 +248,7 @@ def _scores(run: Checkpoint, index: Index, device: Any) -> dict[str, float]:
 
 def _told(description: Description) -> str:
     """What a checkpoint is, for people."""
-    from affcli.cli.one_run import scored
+    from affcli.cli.record import scored
 
     scores = description.validation
     ccc = f"{scored(scores)} on the val clips" if scores else "not scored"

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING
 import typer
 
 from affcli.cli.choice import write
-from affcli.cli.one_run import Job, fit_one, prepare, scored
+from affcli.cli.one_run import Job, fit_one, prepare
 from affcli.cli.options import clear_line
 from affcli.cli.outcomes import OUT_OF_FOLD, SUMMARY, summarise_all, write_runs
 from affcli.cli.plan import GRID, Group, Planned, Search, common, folds_of, groups_of, planned_of
 from affcli.cli.progress import Line, say
+from affcli.cli.record import scored
 from affcli.cli.workers import Done, Report, machine, side_by_side
 from affcli.errors import AffcliError, InputError, UsageError
 

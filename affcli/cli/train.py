@@ -97,6 +97,7 @@ def train(
     from affcli.cli.outcomes import RUNS
     from affcli.cli.plan import GRID as TRIED
     from affcli.cli.plan import Search
+    from affcli.cli.record import scored
     from affcli.cli.settings import with_pairs
 
     file = config or (out / USED if resume and (out / USED).exists() else None)
