@@ -93,7 +93,7 @@ def train(
     from affcli.cli import launch, several
     from affcli.cli.choice import CONFIG as USED
     from affcli.cli.choice import choose
-    from affcli.cli.one_run import Job, fit_one, scored
+    from affcli.cli.one_run import Job, fit_one
     from affcli.cli.outcomes import RUNS
     from affcli.cli.plan import GRID as TRIED
     from affcli.cli.plan import Search
