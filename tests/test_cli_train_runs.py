@@ -352,7 +352,7 @@ def worker_of(process: subprocess.Popen[str]) -> int:
 def test_what_is_forced_is_forced_though_a_process_dies(data: Path) -> None:
     words = command("train", data / "w.parquet", "-o", data / "run", *LONG, "--devices", 2, "--seeds", 2)
     subprocess.run(words, check=True)
-    stamps = {seed: (data / f"run/seed-{seed}/best.json").stat().st_ino for seed in (0, 1)}
+    stamps = {seed: (data / f"run/seed-{seed}/best.json").stat().st_mtime_ns for seed in (0, 1)}
     process = subprocess.Popen([*words, "--force"], stderr=subprocess.PIPE, text=True)
     wait_for(lambda: 3 <= epochs_in(data / "run/seed-0/last.json") < 60, process)
     os.kill(worker_of(process), signal.SIGKILL)
@@ -360,7 +360,7 @@ def test_what_is_forced_is_forced_though_a_process_dies(data: Path) -> None:
     assert process.returncode == 0 and "up to date" not in said
     assert f"{data / 'run/seed-0'}: goes on after epoch" in said and "seed-1: goes on" not in said
     for seed, before in stamps.items():
-        assert (data / f"run/seed-{seed}/best.json").stat().st_ino != before
+        assert (data / f"run/seed-{seed}/best.json").stat().st_mtime_ns != before
 
 
 @pytest.mark.parametrize("options", [["--devices", 2], ["--seeds", 2, "--workers", 2]])
