@@ -101,7 +101,7 @@ def train(
     from affcli.cli.settings import with_pairs
 
     file = config or (out / USED if resume and (out / USED).exists() else None)
-    goes_on = resume and (out / TRIED).exists()
+    goes_on = resume and (out / TRIED).exists() and grid is None
     typed = _typed_options(context)
     choice = choose(typed, network, file, MODEL_NAME)
     job = Job(
@@ -112,7 +112,7 @@ def train(
         names = {name if name == "model" else f"training.{name}" for name in typed}
         names |= {f"network.{name}" for name in with_pairs({}, network)}
         search = Search(grid or out / TRIED, frozenset(names), tuple(network), goes_on)
-    many = search is not None or choice.runs != configs.Runs()
+    many = search is not None or choice.runs.folds > 0 or choice.runs.seeds > 1
     if dry_run:
         if many:
             planned = several.plan(job, search)[-1]
