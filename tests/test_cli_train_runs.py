@@ -242,6 +242,7 @@ def test_a_grid_is_a_network_for_each_combination(data: Path) -> None:
 def test_folds_that_cannot_be(data: Path) -> None:
     for options, message in (
         (["--folds", 1], "--folds 1: leaves nothing to train on"),
+        (["--group", "subject"], "--group: is of folds, and there are none"),
         (["--folds", 6], "--folds 6: has 5 groups of clips"),
         (["--folds", 5, "--group", "subject"], "--folds 5: has 4 groups of clips"),
     ):

@@ -104,6 +104,11 @@ def train(
     goes_on = resume and (out / TRIED).exists() and grid is None
     typed = _typed_options(context)
     choice = choose(typed, network, file, MODEL_NAME)
+    if not choice.runs.folds and (alone := typed.keys() & {"group", "fold_seed"}):
+        option = f"--{min(alone).replace('_', '-')}"
+        raise UsageError(
+            option, "is of folds, and there are none", expected="--folds", advice="add it, or leave this out"
+        )
     job = Job(
         windows, out, choice, device, "force" if force else "resume" if resume else "keep", tensorboard=tensorboard
     )
