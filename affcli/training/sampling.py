@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
 from affcli.errors import UsageError
 from affcli.training.data import WindowedClips
+from affcli.training.seeded import Seeded
 
 
-class Sampler:
+class Sampler(Seeded):
     """The order of the windows of every epoch, from a seed.
 
     Without balance, every window once.  With balance "valence", windows whose mean valence over labelled frames is
@@ -23,7 +22,7 @@ class Sampler:
     """
 
     def __init__(self, windows: WindowedClips, balance: str, seed: int) -> None:
-        self._random = np.random.default_rng(seed)
+        super().__init__(seed)
         self._groups = [np.arange(len(windows))]
         if balance == "valence":
             negative = mean_valence(windows) < 0
@@ -40,15 +39,6 @@ class Sampler:
     def __len__(self) -> int:
         """Windows of an epoch."""
         return self._each * len(self._groups)
-
-    @property
-    def state(self) -> dict[str, Any]:
-        """Where the random choice stands, as plain values."""
-        return dict(self._random.bit_generator.state)
-
-    @state.setter
-    def state(self, state: dict[str, Any]) -> None:
-        self._random.bit_generator.state = state
 
     def epoch(self) -> NDArray[np.int64]:
         """The windows of the next epoch, (len,)."""
