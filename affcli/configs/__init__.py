@@ -6,7 +6,7 @@ dataclasses.  A setting that cannot change a result (device, batch of an encoder
 
 from affcli.configs.base import field, setting
 from affcli.configs.extraction import Audio, Faces, Split, Tracks, Windows
-from affcli.configs.networks import BilstmFusion, GruFusion
+from affcli.configs.networks import BilstmFusion, GruFusion, M3t, M3tIdentity
 from affcli.configs.training import Prediction, Runs, Training
 
 __all__ = [
@@ -14,6 +14,8 @@ __all__ = [
     "BilstmFusion",
     "Faces",
     "GruFusion",
+    "M3t",
+    "M3tIdentity",
     "Prediction",
     "Runs",
     "Split",

@@ -78,3 +78,58 @@ class BilstmFusion(GruFusion):
 
     cell: str = setting("lstm", "recurrent layers: gru or lstm", source="GRU fusion", choices=("gru", "lstm"))
     bidirectional: bool = setting(True, "whether recurrent layers also look ahead", source="GRU fusion")
+
+
+@dataclass(frozen=True)
+class M3t:
+    """The M3T network: video, sound or both to valence and arousal, and to expressions where these are wanted."""
+
+    streams: str = setting(
+        "visual",
+        "what it is made of: visual, audio, or audio-visual, both without their dense layers and a head behind them",
+        source="M3T",
+        choices=("visual", "audio", "audio-visual"),
+    )
+    static: str = setting(
+        "emotion-tcae",
+        "features of each frame beside its clip: none, emotion for valence and arousal, or emotion-tcae, TCAE for "
+        "arousal",
+        source="M3T",
+        choices=("none", "emotion", "emotion-tcae"),
+    )
+    fusion: str = setting(
+        "concatenation",
+        "how video and sound are joined: concatenation, attention, whose weights stay in [.269, .731], or "
+        "unbounded-attention, which can leave a stream out",
+        source="M3T",
+        choices=("concatenation", "attention", "unbounded-attention"),
+    )
+    expressions: bool = setting(False, "logits of 7 expressions before valence and arousal", source="M3T")
+    channels: tuple[int, ...] = setting(
+        (64, 128, 256, 512, 512), "widths of the five convolutions", source="M3T", least=1, most=WIDEST
+    )
+    visual_units: int = setting(
+        512, "GRU cells per direction of valence and of arousal", source="M3T", least=1, most=WIDEST
+    )
+    audio_units: int = setting(256, "GRU cells per direction of sound", source="M3T", least=1, most=WIDEST)
+    scorer_units: int = setting(
+        128, "GRU cells per direction of an attention score", source="M3T", least=1, most=WIDEST
+    )
+    fusion_units: int = setting(512, "GRU cells per direction behind the fusion", source="M3T", least=1, most=WIDEST)
+
+
+@dataclass(frozen=True)
+class M3tIdentity:
+    """The network that M3T's backbone begins as: it tells the people of VoxCeleb2 apart."""
+
+    classes: int = setting(1000, "people", source="M3T", least=2, most=WIDEST)
+    channels: tuple[int, ...] = setting(
+        (64, 128, 256, 512, 512), "widths of the five convolutions", source="M3T", least=1, most=WIDEST
+    )
+    identity_units: int = setting(512, "width of the dense layer before the logits", source="M3T", least=1, most=WIDEST)
+    average: str = setting(
+        "logits",
+        "what is averaged over the frames of a clip: logits, or features, before the dense layers (released code)",
+        source="M3T",
+        choices=("logits", "features"),
+    )
