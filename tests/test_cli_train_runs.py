@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import dataclasses
 import json
@@ -344,10 +345,23 @@ def test_a_process_that_dies_is_replaced_and_the_weights_are_the_same(data: Path
     assert description["recipe"]["config"]["devices"] == 2
 
 
+def command_lines() -> dict[int, list[str]]:
+    """The command line of every process, by number."""
+    found = {}
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):  # it has just ended
+            found[int(path.parent.name)] = path.read_bytes().decode(errors="replace").split("\0")
+    return found
+
+
 def worker_of(process: subprocess.Popen[str]) -> int:
     """One of the processes of --devices."""
-    listed = subprocess.run(["pgrep", "-P", str(process.pid)], capture_output=True, text=True, check=True).stdout
-    return [int(pid) for pid in listed.split() if "-o" in Path(f"/proc/{pid}/cmdline").read_text().split("\0")][-1]
+    parent = f"PPid:\t{process.pid}\n"
+    return next(
+        pid
+        for pid, words in sorted(command_lines().items(), reverse=True)
+        if "-o" in words and parent in Path(f"/proc/{pid}/status").read_text()
+    )
 
 
 def test_what_is_forced_is_forced_though_a_process_dies(data: Path) -> None:
@@ -373,7 +387,7 @@ def test_nobody_goes_on_when_the_command_is_killed(data: Path, options: list[obj
     process.kill()
     process.wait()
     end = time.monotonic() + 60
-    while subprocess.run(["pgrep", "-f", str(data / "run")], capture_output=True, check=False).returncode == 0:
+    while any(str(data / "run") in words for words in command_lines().values()):
         assert time.monotonic() < end
         time.sleep(0.2)
 
