@@ -29,12 +29,10 @@ def open_aside(path: Path) -> BinaryIO:
     while True:
         file = os.fdopen(os.open(aside(path), os.O_RDWR | os.O_CREAT, 0o666), "r+b")
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
+            _lock(file.fileno(), path)
+        except OutputError:
             file.close()
-            raise OutputError(path, "is being written by another process", advice="wait for it, or end it") from error
-        except OSError:
-            log.debug("%s: this file system knows no locks", path)
+            raise
         # The process that had it may just have renamed it: then it is a whole table, and must not be touched.
         with contextlib.suppress(FileNotFoundError):
             if os.path.samestat(os.fstat(file.fileno()), aside(path).stat()):
@@ -84,14 +82,20 @@ def held(directory: Path) -> Iterator[None]:
     with explained(directory):
         handle = os.open(directory, os.O_RDONLY)
     try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise OutputError(
-                directory, "is being written by another process", advice="wait for it, or end it"
-            ) from error
-        except OSError:
-            log.debug("%s: this file system knows no locks", directory)
+        _lock(handle, directory)
         yield
     finally:
         os.close(handle)
+
+
+def _lock(handle: int, path: Path) -> None:
+    """Keep what is open as `handle` to this process until it is closed, where the file system knows locks.
+
+    Raises OutputError, of `path`, where another process has it.
+    """
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise OutputError(path, "is being written by another process", advice="wait for it, or end it") from error
+    except OSError:
+        log.debug("%s: this file system knows no locks", path)

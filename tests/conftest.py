@@ -32,6 +32,12 @@ def affcli() -> Callable[..., subprocess.CompletedProcess[str]]:
     return run
 
 
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory, empty at first, for what the tests of a module make once and copy."""
+    return tmp_path_factory.mktemp("made")
+
+
 @pytest.fixture
 def shared_media() -> Path:
     """Real clips that are not part of the project."""

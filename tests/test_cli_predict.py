@@ -28,11 +28,6 @@ Write = Callable[..., Path]
 FRAMES = {"a": 40, "b": 41, "c": 8}
 
 
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("made")
-
-
 @pytest.fixture
 def data(tmp_path: Path, made: Path, write_features: Write, write_labels: Write) -> Path:
     """Three clips, two feature sets that tell the labels, and the runs hears (mel) and sees (hog)."""

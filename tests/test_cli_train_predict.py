@@ -36,11 +36,6 @@ Write = Callable[..., Path]
 TRAIN = ["--epochs", 3, "--lr", 0.01, "--batch", 4, "--device", "cpu"]
 
 
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("made")
-
-
 @pytest.fixture
 def data(tmp_path: Path, made: Path, write_features: Write, write_labels: Write) -> Path:
     """Four clips a .. d of 40 .. 43 frames and e of 8, two feature sets that tell the labels, and windows."""

@@ -34,11 +34,6 @@ Write = Callable[..., Path]
 TRAIN = ["--epochs", 2, "--lr", 0.01, "--batch", 16, "--device", "cpu", "--set", "face_units=8"]
 
 
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("made")
-
-
 @pytest.fixture
 def data(made: Path, tmp_path: Path, write_features: Write, write_labels: Write) -> Path:
     """Six clips of 60 frames; two of them are people of one video, who stay together."""

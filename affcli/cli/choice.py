@@ -9,7 +9,7 @@ import dataclasses
 import logging
 import textwrap
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,23 @@ from affcli.errors import InputError, UsageError
 log = logging.getLogger(__name__)
 
 CONFIG = "config.toml"
+
+
+def _is_table(value: object) -> bool:
+    return isinstance(value, dict)
+
+
+_PARTS: dict[str, tuple[Callable[[Any], bool], str]] = {  # of a configuration: what each must be, and that in words
+    "model": (lambda value: isinstance(value, str), "a name in quotes"),
+    "encoders": (
+        lambda value: isinstance(value, list) and all(isinstance(one, str) for one in value),
+        "a list of names",
+    ),
+    "devices": (lambda value: type(value) is int and value > 0, "a whole number of at least 1"),
+    "training": (_is_table, "a table"),
+    "network": (_is_table, "a table"),
+    "runs": (_is_table, "a table"),
+}
 
 
 @dataclass(frozen=True)
@@ -69,20 +86,16 @@ def read(path: Path) -> dict[str, Any]:
     Raises InputError where it cannot be read, UsageError where it holds a part that there is not.
     """
     content = parsed(path)
-    kinds = {"model": str, "encoders": list, "devices": int, "training": dict, "network": dict, "runs": dict}
     for name, value in content.items():
-        if name not in kinds:
+        if name not in _PARTS:
             raise UsageError(
                 f"{path}: {name}",
                 "is no part of a configuration",
-                expected=f"one of {', '.join(kinds)}",
+                expected=f"one of {', '.join(_PARTS)}",
                 advice="write settings of training under [training], those of the network under [network]",
             )
-        texts = name != "encoders" or (isinstance(value, list) and all(isinstance(one, str) for one in value))
-        if not isinstance(value, kinds[name]) or not texts or isinstance(value, bool) or value == 0:
-            wanted = {str: "a name in quotes", list: "a list of names", dict: "a table", int: "a whole number"}[
-                kinds[name]
-            ]
+        is_one, wanted = _PARTS[name]
+        if not is_one(value):
             raise UsageError(f"{path}: {name}", "is of another kind", expected=wanted, advice="correct it")
     return content
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import inspect
 import typing
 from collections.abc import Callable
 from typing import Any, Literal
 
-from affcli.cli.options import setting
+from affcli.cli.options import setting, with_options
 
 
 def with_fields(config: type) -> Callable[[Callable[..., None]], Callable[..., None]]:
@@ -26,10 +27,4 @@ def with_fields(config: type) -> Callable[[Callable[..., None]], Callable[..., N
         option = setting(config, field.name, **bounds)
         added.append(inspect.Parameter(field.name, inspect.Parameter.KEYWORD_ONLY, default=option, annotation=kind))
 
-    def decorate(function: Callable[..., None]) -> Callable[..., None]:
-        signature = inspect.signature(function, eval_str=True)
-        own = [one for one in signature.parameters.values() if one.kind is not inspect.Parameter.VAR_KEYWORD]
-        function.__signature__ = signature.replace(parameters=[*own, *added])  # type: ignore[attr-defined]
-        return function
-
-    return decorate
+    return functools.partial(with_options, added=added)

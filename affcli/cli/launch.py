@@ -45,17 +45,16 @@ def restarted() -> bool:
 
 def begun(run: Path) -> bool:
     """Whether the processes of this command line have begun the training in `run`, before one of them died."""
-    folder = os.environ.get(_FOLDER)
-    if folder is None:
+    listed = _shared(_BEGUN)
+    if listed is None:
         return restarted()
-    listed = Path(folder) / _BEGUN
     return listed.exists() and str(run) in listed.read_text().splitlines()
 
 
 def note_begun(run: Path) -> None:
     """Note that the training in `run` has been begun; what stood there before is gone."""
-    if folder := os.environ.get(_FOLDER):
-        with (Path(folder) / _BEGUN).open("a") as file:
+    if listed := _shared(_BEGUN):
+        with listed.open("a") as file:
             file.write(f"{run}\n")
 
 
@@ -128,14 +127,15 @@ def joined(device: str) -> Iterator[World]:
         raise typer.Exit(InputError.status) from error  # the process that died is what matters
 
 
-def _failure() -> Path | None:
+def _shared(name: str) -> Path | None:
+    """A file of what the processes of one command line tell each other; None where another launcher started them."""
     folder = os.environ.get(_FOLDER)
-    return Path(folder) / _FAILURE if folder else None
+    return Path(folder) / name if folder else None
 
 
 def _leave_if_failed() -> None:
     """End at once where a process has failed for good: beginning anew would change nothing."""
-    path = _failure()
+    path = _shared(_FAILURE)
     if path and path.exists():
         raise typer.Exit(_status(path))
 
@@ -146,7 +146,7 @@ def _status(failure: Path) -> int:
 
 def _first_to_fail(error: AffcliError) -> bool:
     """Note a failure for the parent; whether no other process had one before."""
-    path = _failure()
+    path = _shared(_FAILURE)
     if not path:
         return True
     try:

@@ -73,15 +73,22 @@ class Prepared:
         return windows_of(self.index, list(self.sets), part, self.job.held_out)
 
 
+def sets_of(choice: Choice, index: Index) -> dict[str, FeatureSet]:
+    """The feature sets that a network is fitted to.  Raises UsageError and SchemaError where they do not fit it."""
+    from affcli.cli.windowed import chosen_sets
+
+    return inputs_of(choice.model, chosen_sets(index, choice.encoders))
+
+
 def prepare(job: Job) -> Prepared:
     """Look at what a job is to be made of.  Raises UsageError, InputError and SchemaError where that is not possible.
 
     The number of devices is part of the recipe where there are several: each process draws its own dropout.
     """
-    from affcli.cli.windowed import chosen_sets, read_windows
+    from affcli.cli.windowed import read_windows
 
     index, choice = read_windows(job.windows), job.choice
-    sets = inputs_of(choice.model, chosen_sets(index, choice.encoders))
+    sets = sets_of(choice, index)
     settings = {
         "model": choice.model,
         "encoders": list(sets),

@@ -8,7 +8,7 @@ import inspect
 import logging
 import math
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
 import typer
@@ -45,6 +45,14 @@ def configure(config: type[C], values: Mapping[str, Any]) -> C:
                 advice="correct it, or leave the option out",
             )
     return config(**chosen)
+
+
+def with_options(function: Callable[..., None], added: Iterable[inspect.Parameter]) -> Callable[..., None]:
+    """Give a command, which takes them as keywords, more options: parameters whose defaults are typer's."""
+    signature = inspect.signature(function, eval_str=True)
+    own = [one for one in signature.parameters.values() if one.kind is not inspect.Parameter.VAR_KEYWORD]
+    function.__signature__ = signature.replace(parameters=[*own, *added])  # type: ignore[attr-defined]
+    return function
 
 
 SEED = {"min": 0, "max": 2**63 - 1}  # bounds that NumPy and PyTorch both take

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from affcli import configs
+from affcli.cli.record import SCORES
 from affcli.cli.settings import toml
 
 if TYPE_CHECKING:
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from affcli.cli.windowed import Index
 
 RUNS, SUMMARY, OUT_OF_FOLD = "runs.csv", "summary.json", "oof"
-SCORES = ("valence", "arousal", "mean")
 
 
 def write_runs(out: Path, planned: list[Planned], groups: Sequence[Group], failed: Mapping[str, str]) -> None:

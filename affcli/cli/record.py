@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+SCORES = ("valence", "arousal", "mean")
+
 
 class Record:
     """What a training leaves behind, epoch by epoch, and what it shows."""
@@ -125,4 +127,4 @@ class Record:
 
 def scored(scores: Mapping[str, float]) -> str:
     """CCC for people."""
-    return "CCC " + ", ".join(f"{name} {scores[name]:.3f}" for name in ("valence", "arousal", "mean"))
+    return "CCC " + ", ".join(f"{name} {scores[name]:.3f}" for name in SCORES)

@@ -16,6 +16,7 @@ from typing import Any
 
 import typer
 
+from affcli.cli.options import with_options
 from affcli.errors import AssetError, UsageError
 from affcli.features import ENCODERS
 from affcli.features.settings import WORDS, expected_of
@@ -32,8 +33,6 @@ def flag(name: str) -> str:
 
 def with_settings(function: Callable[..., None]) -> Callable[..., None]:
     """Give a command, which takes them as keywords, an option for every setting of every encoder of affcli itself."""
-    signature = inspect.signature(function, eval_str=True)
-    own = [one for one in signature.parameters.values() if one.kind is not inspect.Parameter.VAR_KEYWORD]
     docs: dict[str, dict[str, list[str]]] = {}  # field, to what it means, to the encoders for which it means that
     kinds: dict[str, set[Any]] = {}
     for encoder in ENCODERS:
@@ -55,8 +54,7 @@ def with_settings(function: Callable[..., None]) -> Callable[..., None]:
         )
         annotation = bool | None if yes_or_no else str | None
         extra.append(inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=option, annotation=annotation))
-    function.__signature__ = signature.replace(parameters=[*own, *extra])  # type: ignore[attr-defined]
-    return function
+    return with_options(function, extra)
 
 
 @dataclass(frozen=True)

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 import typer
 
 from affcli.cli.choice import write
-from affcli.cli.one_run import Job, fit_one, prepare
+from affcli.cli.one_run import Job, fit_one, sets_of
 from affcli.cli.options import clear_line
 from affcli.cli.outcomes import OUT_OF_FOLD, SUMMARY, summarise_all, write_runs
 from affcli.cli.plan import GRID, Group, Planned, Search, common, folds_of, groups_of, planned_of
 from affcli.cli.progress import Line, say
 from affcli.cli.record import scored
-from affcli.cli.workers import Done, Report, machine, side_by_side
-from affcli.errors import AffcliError, InputError, UsageError
+from affcli.cli.workers import Done, Report, alone, machine, side_by_side
+from affcli.errors import InputError, UsageError
 
 if TYPE_CHECKING:
     from affcli.cli.one_run import Outcome
@@ -76,7 +76,7 @@ def plan(job: Job, search: Search | None) -> tuple[Index, list[Group], list[list
     planned = [one for number, group in enumerate(groups) for one in planned_of(job, group, number, folds)]
     for one in planned:  # what is wrong with the last of them is better known now
         check(one.job.choice.training, pick(job.device), job.choice.devices)
-        prepare(one.job)
+        sets_of(one.job.choice, index)
     return index, groups, folds, planned
 
 
@@ -117,20 +117,16 @@ def _work(planned: list[Planned], workers: int, world: World) -> Iterator[Done[P
         threads = max(1, machine() // count)
         yield from side_by_side(functools.partial(_fit_quietly, threads), planned, count, lambda _: None)
         return
-    for one in planned:
-        try:
-            fitted = fit_one(one.job, world)
-        except AffcliError as error:
-            if world.size > 1 and not isinstance(error, DivergedError):
-                raise  # the other processes may not know of it
-            # Its traceback would keep the network, and what its steps held, while the next one is trained.
-            error.__cause__ = error.__context__ = None
-            failure: Done[Planned, Outcome] = Done(one, failure=error.with_traceback(None))
-        else:
-            yield Done(one, fitted)
-            continue
-        gc.collect()
-        yield failure
+    for done in alone(functools.partial(_fit_together, world), planned, lambda _: None):
+        if done.failure and world.size > 1 and not isinstance(done.failure, DivergedError):
+            raise done.failure  # the other processes may not know of it
+        gc.collect()  # a network that failed is part of cycles, which would keep its memory from the next one
+        yield done
+
+
+def _fit_together(world: World, planned: Planned, _: Report) -> Outcome:
+    """Fit one of several networks that are trained one after the other, by all processes."""
+    return fit_one(planned.job, world)
 
 
 def _fit_quietly(threads: int, planned: Planned, report: Report) -> Outcome:

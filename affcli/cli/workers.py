@@ -49,9 +49,12 @@ def alone(work: Work[J, R], jobs: Sequence[J], report: Report) -> Generator[Done
     """The jobs one after the other, in this process."""
     for job in jobs:
         try:
-            yield Done(job, work(job, report))
+            done = Done(job, work(job, report))
         except AffcliError as error:
-            yield Done(job, failure=error)
+            # Tracebacks would keep all that the job held while the next one is done.
+            error.__cause__ = error.__context__ = None
+            done = Done(job, failure=error.with_traceback(None))
+        yield done
 
 
 def side_by_side(work: Work[J, R], jobs: Sequence[J], count: int, report: Report) -> Generator[Done[J, R], None, None]:

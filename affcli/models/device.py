@@ -26,37 +26,28 @@ def pick(name: str) -> torch.device:
     return torch.device(name)
 
 
-@contextlib.contextmanager
-def memory_explained(batch: int, accumulate: int | None = None) -> Iterator[None]:
+def memory_explained(batch: int, accumulate: int | None = None) -> contextlib.AbstractContextManager[None]:
     """Turn running out of memory into UsageError; `accumulate` is the present number of a batch's parts, if it has any.
 
     Where a batch may pass in parts, that is the first advice: it leaves the training what it is.
     """
-    try:
-        yield
-    except (MemoryError, RuntimeError) as error:
-        if not is_out_of_memory(error):
-            raise
-        parts = f"--accumulate {4 * accumulate}, or " if accumulate and 4 * accumulate <= batch else ""
-        raise UsageError(
-            f"--batch {batch}",
-            "does not fit into the memory",
-            expected="fewer windows at a time",
-            advice=f"try {parts}--batch {max(1, batch // 4)}",
-        ) from error
+    parts = f"--accumulate {4 * accumulate}, or " if accumulate and 4 * accumulate <= batch else ""
+    return _explained(f"--batch {batch}", "fewer windows at a time", f"try {parts}--batch {max(1, batch // 4)}")
+
+
+def size_explained(model: str) -> contextlib.AbstractContextManager[None]:
+    """Turn running out of memory while the network `model` is built into UsageError."""
+    return _explained(f"--model {model}", "fewer units", "correct --set")
 
 
 @contextlib.contextmanager
-def size_explained(model: str) -> Iterator[None]:
-    """Turn running out of memory while the network `model` is built into UsageError."""
+def _explained(subject: str, expected: str, advice: str) -> Iterator[None]:
     try:
         yield
     except (MemoryError, RuntimeError) as error:
         if not is_out_of_memory(error):
             raise
-        raise UsageError(
-            f"--model {model}", "does not fit into the memory", expected="fewer units", advice="correct --set"
-        ) from error
+        raise UsageError(subject, "does not fit into the memory", expected=expected, advice=advice) from error
 
 
 def check_count(name: str, count: int) -> None:

@@ -24,6 +24,7 @@ from affcli.windows import FeatureSet, feature_sets
 
 BEST, LAST = "best", "last"  # which weights: of the best epoch, or those that training goes on from
 TENSORS, DESCRIPTION, METRICS = "best.safetensors", "best.json", "metrics.jsonl"
+_DEPTHS = ("*", "*/*", "*/*/*")  # where networks of one training are: point, fold and seed
 _RUN = "a directory that affcli train or import-checkpoint wrote"
 DESCRIPTIONS = (DESCRIPTION, f"{LAST}.json")
 FORMAT, VERSION = "affcli checkpoint", 1
@@ -109,7 +110,9 @@ def read_description(run: Path, which: str = BEST) -> Description:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        if several := sorted(one.parent.relative_to(run).as_posix() for one in run.glob(f"*/**/{DESCRIPTION}")):
+        # No deeper: the directory may be any, a home with all that is in it.
+        inside = (one for depth in _DEPTHS for one in run.glob(f"{depth}/{DESCRIPTION}"))
+        if several := sorted(one.parent.relative_to(run).as_posix() for one in inside):
             raise InputError(
                 run,
                 f"holds several networks: {some(several)}",
