@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from affcli.cli import launch
 from affcli.cli.choice import write
 from affcli.cli.progress import Line, say
+from affcli.errors import AffcliError
 
 if TYPE_CHECKING:
     from affcli.cli.one_run import Prepared
@@ -54,8 +55,16 @@ class Record:
             except (KeyboardInterrupt, SystemExit):
                 self._line.clear()
                 if self.history:
-                    say(f"{run}: ended after epoch {len(self.history)}; the same command goes on from there")
+                    self._say_ended()
                 raise
+
+    def _say_ended(self) -> None:
+        """Say where the training can be gone on with: not every epoch that was trained was also saved."""
+        from affcli.training.description import LAST, read_description
+
+        run = self._made.job.out
+        with contextlib.suppress(AffcliError):  # ended before anything was saved
+            say(f"{run}: ended after epoch {read_description(run, LAST).epoch}; the same command goes on from there")
 
     def _take_over(self) -> None:
         """Take away what stood there, once there is something to put in its place: a slip costs no finished run."""
