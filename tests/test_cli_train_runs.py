@@ -393,6 +393,7 @@ def test_a_network_that_fails_does_not_stop_the_others_on_several_devices(data: 
     words = command("train", data / "w.parquet", "-o", data / "g", *options, "--grid", data / "g.toml")
     found = subprocess.run(words, capture_output=True, text=True, check=False)
     assert found.returncode == 3
+    assert found.stderr.count("point-2: CCC") == 1 and found.stderr.count("point-1: --lr") == 1, found.stderr
     assert [bool(one["failed"]) for one in rows(data / "g/runs.csv")] == [True, False]
     # A run of several devices does it again on as many.
     again = command("train", data / "w.parquet", "-o", data / "two", "--config", data / "g/point-2/config.toml")

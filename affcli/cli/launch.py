@@ -118,8 +118,12 @@ def joined(device: str) -> Iterator[World]:
     try:
         yield world
     except AffcliError as error:
-        if not _first_to_fail(error):
+        if not _first_to_fail(error.status):
             raise typer.Exit(error.status) from error
+        raise
+    except typer.Exit as ending:
+        if ending.exit_code:  # what failed is said: torchrun, which sees a process that died, is not to try again
+            _first_to_fail(ending.exit_code)
         raise
     except RuntimeError as error:
         if not lost(error):
@@ -144,14 +148,14 @@ def _status(failure: Path) -> int:
     return int(json.loads(failure.read_text())["status"])
 
 
-def _first_to_fail(error: AffcliError) -> bool:
+def _first_to_fail(status: int) -> bool:
     """Note a failure for the parent; whether no other process had one before."""
     path = _shared(_FAILURE)
     if not path:
         return True
     try:
         with path.open("x") as file:
-            json.dump({"status": error.status}, file)
+            json.dump({"status": status}, file)
     except FileExistsError:
         return False
     return True

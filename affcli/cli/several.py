@@ -45,8 +45,9 @@ def fit_all(job: Job, search: Search | None, workers: int, world: World) -> None
             say(f"{done.job.job.out}: {'up to date, ' * done.result.kept}{score}")
         elif done.failure:
             failed[done.job.name] = str(done.failure)
-            clear_line()
-            print(f"affcli: {done.job.job.out}: {done.failure}", file=sys.stderr)
+            if world.rank == 0:  # every process has found it
+                clear_line()
+                print(f"affcli: {done.job.job.out}: {done.failure}", file=sys.stderr)
         if world.rank == 0:
             write_runs(job.out, planned, groups, failed)
         del done
@@ -58,6 +59,7 @@ def fit_all(job: Job, search: Search | None, workers: int, world: World) -> None
         summarise_all(job, index, groups, folds)
     if failed:
         say(f"{job.out}: {len(failed)} of {len(planned)} networks failed ({', '.join(failed)})")
+        world.meet()  # the first process to end so ends the others
         raise typer.Exit(InputError.status)
 
 
