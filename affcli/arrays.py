@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import tempfile
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -121,7 +122,14 @@ def open_array(path: Path, described: dict[str, Any] | None) -> NDArray[Any]:
         raise InputError(file, "is missing", expected=f"the array of {path.name}", advice="make both again") from error
     except PermissionError as error:
         raise InputError(file, "must not be read", advice="mend its permissions") from error
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        why = error.strerror or str(error)
+        full = error.errno in (errno.EMFILE, errno.ENFILE)
+        advice = "raise the limit: ulimit -n 65536" if full else "check the disk, or make both again"
+        raise InputError(
+            file, f"cannot be opened ({why})", expected=f"the array of {path.name}", advice=advice
+        ) from error
+    except ValueError as error:
         problem = "holds Python objects" if "object" in str(error) else "cannot be read as an NPY array"
         kind = SchemaError if "object" in str(error) else InputError
         raise kind(file, problem, expected=f"the array of {path.name}", advice=advice) from error

@@ -12,6 +12,9 @@ from torch import nn
 
 from affcli.metrics import ccc
 from affcli.models.device import memory_explained
+from affcli.models.pixels import Pixels, finished
+
+LOW, HIGH = -1.0, 1.0  # of valence and arousal
 
 
 class Batch(Protocol):
@@ -26,6 +29,10 @@ class Batch(Protocol):
         """(b, t): false where a short window is padded at its end."""
 
     @property
+    def pixels(self) -> Pixels | None:
+        """The crops, of networks that see."""
+
+    @property
     def first(self) -> NDArray[np.int64]:
         """(b,): the frame, of all frames to predict, that each window begins at."""
 
@@ -33,41 +40,54 @@ class Batch(Protocol):
 def predict(
     model: nn.Module, batches: Iterable[Batch], frames: int, device: torch.device, weights: str = "flat"
 ) -> NDArray[np.float64]:
-    """Valence and arousal of `frames` frames, the mean over the windows each is in: (frames, 2), in [-1, 1].
+    """Valence and arousal of `frames` frames, the mean over the windows each is in: (frames, 2), cut off at -1 and 1.
+
+    Otherwise as `outputs`.
+    """
+    return np.clip(outputs(model, batches, frames, device, weights)[:, -2:], LOW, HIGH)
+
+
+def outputs(
+    model: nn.Module, batches: Iterable[Batch], frames: int, device: torch.device, weights: str = "flat"
+) -> NDArray[np.float64]:
+    """All that a network says of `frames` frames, the mean over the windows each is in: (frames, K).
 
     `weights` is that of `Overlap`.  Leaves `model` on `device`, ready to predict again.
 
     Raises ValueError where a frame is in no window, UsageError where a batch does not fit into memory.
     """
-    total = Overlap(frames, weights)
+    total: Overlap | None = None
     model.to(device).eval()
     for batch in batches:
         with torch.inference_mode(), memory_explained(len(batch.inside)):
-            affect = model(*to_tensors(batch, device)).cpu().numpy()
-        total.add(affect, batch.inside, batch.first)
-    return total.mean()
+            said = model(*to_tensors(batch, device)).float().cpu().numpy()
+        total = total or Overlap(frames, weights, said.shape[-1])
+        total.add(said, batch.inside, batch.first)
+    return (total or Overlap(frames, weights)).mean()
 
 
 def to_tensors(batch: Batch, device: torch.device) -> tuple[Mapping[str, torch.Tensor], torch.Tensor]:
-    """What a model is called with: features by encoder, and which frames are inside."""
-    features = {name: torch.from_numpy(vectors).to(device) for name, vectors in batch.features.items()}
-    return features, torch.from_numpy(batch.inside).to(device)
+    """What a model is called with: features by encoder, the clips where it sees, and which frames are inside."""
+    given = {name: torch.from_numpy(vectors).to(device) for name, vectors in batch.features.items()}
+    if batch.pixels is not None:
+        given["clip"] = finished(batch.pixels, batch.inside, device)
+    return given, torch.from_numpy(batch.inside).to(device)
 
 
 class Overlap:
-    """The mean of overlapping windows over `frames` frames.
+    """The mean of overlapping windows over `frames` frames, of `width` numbers each.
 
     With `weights` "flat" every window says as much; with "triangular" it says the more of a frame, the further the
     frame is from the nearer end of the window: step i of t weighs min(i + 1, t - i).
     """
 
-    def __init__(self, frames: int, weights: str = "flat") -> None:
-        self._sums = np.zeros((frames, 2))
+    def __init__(self, frames: int, weights: str = "flat", width: int = 2) -> None:
+        self._sums = np.zeros((frames, width))
         self._weights = np.zeros(frames, np.int64)
         self._triangular = {"flat": False, "triangular": True}[weights]
 
     def add(self, affect: NDArray[np.float32], inside: NDArray[np.bool_], first: NDArray[np.int64]) -> None:
-        """Add windows (b, t, 2) that begin at frames `first` (b,); what is not `inside` (b, t) is left out."""
+        """Add windows (b, t, width) that begin at frames `first` (b,); what is not `inside` (b, t) is left out."""
         steps = np.arange(affect.shape[1])
         weights = np.ones(inside.shape, np.int64)
         if self._triangular:
@@ -77,7 +97,7 @@ class Overlap:
         np.add.at(self._weights, frames, weights)
 
     def mean(self) -> NDArray[np.float64]:
-        """(frames, 2).  Raises ValueError where a frame is in no window."""
+        """(frames, width).  Raises ValueError where a frame is in no window."""
         if not self._weights.all():
             raise ValueError(f"frame {int(np.argmin(self._weights))} is in no window")
         mean: NDArray[np.float64] = self._sums / self._weights[:, None]
@@ -111,6 +131,28 @@ def centred(curves: NDArray[np.float64]) -> NDArray[np.float64]:
     ]
     moved: NDArray[np.float64] = curves - means + shares([float(one) for one in agreement]) @ means
     return moved
+
+
+def classes(logits: Sequence[NDArray[np.float64]]) -> NDArray[np.int8]:
+    """The class of each of n frames by what one or several networks say, (n, c) logits each: (n,) int8.
+
+    It is the one whose probability, the softmax of a network's logits, is highest on average over the networks.  One
+    that knows fewer classes, the first ones of the others', gives none of its probability to the rest.
+    """
+    count = max(one.shape[1] for one in logits)
+    total = np.zeros((len(logits[0]), count))
+    for one in logits:
+        powers = np.exp(one - one.max(axis=1, keepdims=True))
+        total[:, : one.shape[1]] += powers / powers.sum(axis=1, keepdims=True)
+    return np.asarray(total.argmax(axis=1), np.int8)
+
+
+def present(logits: Sequence[NDArray[np.float64]]) -> NDArray[np.int8]:
+    """Whether each of n frames shows something, by the logits (n,) of one or several networks: (n,) int8, 1 or 0.
+
+    It does where the mean of the logits is above 0.
+    """
+    return np.asarray(np.mean(logits, axis=0) > 0, np.int8)
 
 
 def _agreement(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:

@@ -15,7 +15,9 @@ class Column:
     """One column: Arrow type by name, unit ("" where it has none), meaning, and whether it may be null.
 
     `since` is the version of the table that brought it; a table of an earlier version is read as if it held `before`
-    in every row.
+    in every row.  An `optional` column, which may be null, can be left out of a table: it is then read as null in every
+    row.  Optional columns stand after all others.  They need no new version: a reader that does not know one refuses
+    the table for it, and a table without them is the same as ever.
     """
 
     name: str
@@ -25,6 +27,7 @@ class Column:
     null: bool = False
     since: int = 1
     before: Any = None
+    optional: bool = False
 
 
 @dataclass(frozen=True)
@@ -65,6 +68,15 @@ class Schema:
         return () if self.optional_facts else tuple(name for name, _ in self.facts)
 
 
+# The classes of the Aff-Wild2 challenges by number; those of 2020 have no Other.
+EXPRESSIONS = ("Neutral", "Anger", "Disgust", "Fear", "Happiness", "Sadness", "Surprise", "Other")
+# Every action unit of the two lists of the Aff-Wild2 challenges, as the Facial Action Coding System names it (Ekman and
+# Friesen 1978); each is a column of affect tables, null where nobody annotated it.
+ACTION_UNITS = {
+    "au1": "inner brow raiser", "au2": "outer brow raiser", "au4": "brow lowerer", "au6": "cheek raiser",
+    "au7": "lid tightener", "au10": "upper lip raiser", "au12": "lip corner puller", "au15": "lip corner depressor",
+    "au20": "lip stretcher", "au23": "lip tightener", "au24": "lip pressor", "au25": "lips part", "au26": "jaw drop",
+}  # fmt: skip
 LANDMARKS = ("right_eye", "left_eye", "nose", "right_mouth", "left_mouth")  # the person's own right and left
 
 
@@ -209,7 +221,7 @@ FEATURES = Schema(
 AFFECT = Schema(
     "affect",
     2,
-    "Valence and arousal of every frame: labels and predictions alike.",
+    "Valence and arousal of every frame, and expression and action units where known: labels and predictions alike.",
     ("clip", "frame"),
     (
         *_key(time_null=True),
@@ -227,11 +239,25 @@ AFFECT = Schema(
             )
             for name in ("valence", "arousal")
         ),
+        Column(
+            "expression",
+            "int8",
+            "",
+            f"{', '.join(f'{i} {name}' for i, name in enumerate(EXPRESSIONS))}; null where not annotated",
+            True,
+            optional=True,
+        ),
+        *(
+            Column(name, "int8", "", f"{doc}: 1 present, 0 absent; null where not annotated", True, optional=True)
+            for name, doc in ACTION_UNITS.items()
+        ),
     ),
     None,
     (
         ("annotated", "labels only: rows with valid = true"),
         ("format", "labels only: what they were imported from, aff-wild2 or csv"),
+        ("expressions", "labels only, where expressions were imported: rows that have one"),
+        ("action_units", "labels only, where action units were imported: rows that have any"),
     ),
     optional_facts=True,
 )

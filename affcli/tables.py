@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -41,7 +41,9 @@ class Table:
     data: pa.Table
 
     def column(self, name: str) -> NDArray[Any]:
-        """One column, (rows,); nulls become NaN, and integers with nulls float64."""
+        """One column, (rows,); nulls become NaN, and integers with nulls float64; so does an optional one not there."""
+        if name not in self.data.column_names and name in _optional(self.header.schema):
+            return np.full(self.data.num_rows, np.nan)
         values: NDArray[Any] = self.data.column(name).to_numpy()
         return values
 
@@ -55,8 +57,11 @@ class Table:
         return open_array(self.path, self.header.array)
 
 
-def arrow_schema(schema: Schema) -> pa.Schema:
-    """The Arrow schema, with each column's unit and meaning inside."""
+def arrow_schema(schema: Schema, held: Container[str] | None = None) -> pa.Schema:
+    """The Arrow schema, with each column's unit and meaning inside.
+
+    With `held`, the names of a table's columns, it has only those optional columns that are among them.
+    """
     return pa.schema(
         pa.field(
             column.name,
@@ -65,6 +70,7 @@ def arrow_schema(schema: Schema) -> pa.Schema:
             metadata={"unit": column.unit, "doc": column.doc},
         )
         for column in schema.columns
+        if held is None or not column.optional or column.name in held
     )
 
 
@@ -100,8 +106,11 @@ class Writer:
             self._array.append(items)
 
     def finish(self, columns: Mapping[str, ArrayLike], facts: Mapping[str, Any]) -> None:
-        """Check the columns, write everything aside, then rename the array and, last, the table."""
-        fields = arrow_schema(self.schema)
+        """Check the columns, write everything aside, then rename the array and, last, the table.
+
+        Of optional columns, those are written that are in `columns`.
+        """
+        fields = arrow_schema(self.schema, columns)
         made = [_arrow_column(columns[name], fields.field(name).type) for name in fields.names]
         data = pa.table(made, names=fields.names)
         described = None
@@ -241,7 +250,7 @@ def _check(path: Path, schema: Schema, data: pa.Table, array: dict[str, Any] | N
     def refuse(found: str, expected: str) -> SchemaError:
         return SchemaError(path, found, expected=expected, advice="make the table again with the step that wrote it")
 
-    wanted = arrow_schema(schema)
+    wanted = arrow_schema(schema, data.column_names)
     if data.schema.names != wanted.names or data.schema.types != wanted.types:
         have = ", ".join(f"{f.name} {f.type}" for f in data.schema)
         raise refuse(f"columns {have}", ", ".join(f"{f.name} {f.type}" for f in wanted))
@@ -272,6 +281,11 @@ def _completed(data: pa.Table, schema: Schema, version: int) -> pa.Table:
             values = pa.array([column.before] * data.num_rows, type=field.type)
             data = data.add_column(place, field, values)
     return data
+
+
+def _optional(schema: Schema) -> set[str]:
+    """The columns that a table of this kind may lack."""
+    return {column.name for column in schema.columns if column.optional}
 
 
 def _arrow_column(values: ArrayLike, kind: pa.DataType) -> pa.Array:

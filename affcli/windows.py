@@ -39,6 +39,21 @@ def cut(n: int, length: int, overlap: int) -> tuple[NDArray[np.int32], NDArray[n
     return np.array(starts, dtype=np.int32), np.full(len(starts), min(n, length), dtype=np.int32)
 
 
+def cut_apart(n: int, length: int) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """Starts and lengths, each (k,) int32 frames, of windows one after the other, as `cut` gives those that overlap.
+
+    The last one is as short as what is left of the clip: every frame is in one window, as M3T's paper predicts clips
+    (arXiv 2002.02957).
+
+    >>> [part.tolist() for part in cut_apart(40, 15)]
+    [[0, 15, 30], [15, 15, 10]]
+    """
+    if length < 1:
+        raise ValueError(f"windows of {length} frames, expected 1 or more")
+    starts = np.arange(0, n, length, dtype=np.int32)
+    return starts, np.minimum(n - starts, length).astype(np.int32)
+
+
 def counts(frames: NDArray[np.bool_], starts: NDArray[np.int32], lengths: NDArray[np.int32]) -> NDArray[np.int32]:
     """How many of the true values of `frames` (n,) each of k windows holds: (k,) int32."""
     before = np.concatenate([[0], np.cumsum(frames)])

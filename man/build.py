@@ -172,7 +172,8 @@ def table_lines(schema: Schema) -> list[str]:
     for column in schema.columns:
         unit = f", {column.unit}" if column.unit else ""
         null = ", may be null" if column.null else ""
-        lines += [".TP", f".B {roff(column.name)}", roff(f"({column.type}{unit}{null}) {column.doc}")]
+        optional = ", optional" if column.optional else ""
+        lines += [".TP", f".B {roff(column.name)}", roff(f"({column.type}{unit}{null}{optional}) {column.doc}")]
     if schema.facts:
         lines += [".PP", "In the metadata of the file, under \\fBfacts\\fR:"]
         for name, meaning in schema.facts:
@@ -192,7 +193,8 @@ def tables_page() -> str:
             SHA-256, the inputs by name and digest, and the recipe, which nests the recipes of the steps before.
             affcli info shows all of it.
 
-            Row i of a clip is decoded frame i. Times are the container's presentation timestamps in microseconds."""
+            Row i of a clip is decoded frame i. Times are the container's presentation timestamps in microseconds.
+            A table may lack its optional columns, and is then read as if they were null in every row."""
         ),
     ]
     for schema in SCHEMAS.values():

@@ -16,6 +16,9 @@ from pathlib import Path
 import pytest
 
 from affcli.cli.plot import curve, panel
+from affcli.labels.categories import read_expressions
+from affcli.labels.read import label_stems, read_affect
+from affcli.synthetic.curves import quadrant_expression
 from affcli.synthetic.dataset import demo_clips
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -43,6 +46,17 @@ def test_the_demo_types_every_command_and_ends_with_scores(demo: tuple[Path, str
     assert "they say nothing about how well real affect is recognised" in said
     assert (folder / "run" / "best.safetensors").is_file()
     assert len(list((folder / "preds").glob("*.affect.parquet"))) == 3
+
+
+def test_the_demo_has_expressions(demo: tuple[Path, str]) -> None:
+    folder, said = demo
+    assert f"import-labels {folder}/labels/Train_Set {folder}/out --expressions {folder}/expressions/Train_Set" in said
+    for split, clip in (("Train_Set", "train-01"), ("Validation_Set", "val-01"), ("Test_Set", "test-01")):
+        (affect,) = read_affect(folder / "out" / f"{clip}.affect.parquet")
+        assert affect.expression is not None
+        assert affect.expression.tolist() == quadrant_expression(affect.valence, affect.arousal).tolist()
+        assert affect.expression.tolist() == read_expressions(folder / "expressions" / split / f"{clip}.txt").tolist()
+    assert label_stems(folder / "labels").keys() == label_stems(folder / "expressions").keys()
 
 
 def test_the_demo_learns(demo: tuple[Path, str], affcli: Command) -> None:

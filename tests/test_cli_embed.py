@@ -11,7 +11,9 @@ import pytest
 from numpy.typing import NDArray
 
 from affcli import recipes, tables
-from affcli.schemas import AUDIO, FEATURES
+from affcli.faces.crops import open_crops
+from affcli.features.views import Mirrored
+from affcli.schemas import AUDIO, FACES, FEATURES
 
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -125,3 +127,97 @@ def test_what_an_encoder_says_names_the_file(
     done = affcli("embed", tmp_path, tmp_path, "--encoder", "nets/a.onnx")
     assert done.returncode == 2
     assert "nets/a.onnx: is a file, not an encoder, expected onnx:nets/a.onnx for a network of pictures" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("encoder", "jpeg"), [("hog", False), ("hog", True), ("flow", False), ("centerface-b448", True)]
+)
+def test_flip_gives_the_features_of_mirrored_crops(
+    affcli: Command,
+    tmp_path: Path,
+    write_faces: Callable[..., Path],
+    real_crops: NDArray[np.uint8],
+    encoder: str,
+    jpeg: bool,
+) -> None:
+    valid = np.arange(12) != 2
+    crops = open_crops(tables.read(write_faces(tmp_path / "faces", "a", real_crops, valid, jpeg=jpeg), FACES))
+    write_faces(tmp_path / "mirrored", "a", crops[:][:, :, ::-1], valid)
+    for source, out, words in (("faces", "flipped", ["--flip"]), ("mirrored", "plain", []), ("faces", "as-is", [])):
+        done = affcli("embed", tmp_path / source, tmp_path / out, "--encoder", encoder, *words)
+        assert (done.returncode, done.stderr) == (0, "affcli: 1 clip: 1 made\n")
+    flipped, plain, as_is = (
+        tables.read(tmp_path / out / f"a.{encoder}.parquet", FEATURES) for out in ("flipped", "plain", "as-is")
+    )
+    assert flipped.array().any() and np.array_equal(flipped.array(), plain.array())
+    assert not np.array_equal(flipped.array(), as_is.array())
+    assert recipes.differences(flipped.header.recipe, as_is.header.recipe) == ["config.flip: true, other null"]
+    assert flipped.header.facts == as_is.header.facts
+    again = affcli("embed", tmp_path / "faces", tmp_path / "flipped", "--encoder", encoder, "--flip")
+    assert again.stderr == "affcli: 1 clip: 1 up to date\n"
+
+
+def test_flipped_features_and_others_do_not_replace_each_other(
+    affcli: Command, tmp_path: Path, write_faces: Callable[..., Path], real_crops: NDArray[np.uint8]
+) -> None:
+    for clip in ("a", "b"):
+        write_faces(tmp_path / "faces", clip, real_crops, np.ones(12, bool))
+    embed = ("embed", tmp_path / "faces", tmp_path, "--encoder", "hog")
+    assert affcli(*embed).returncode == 0
+    path = tmp_path / "a.hog.parquet"
+    before = path.read_bytes()
+    refused = affcli(*embed, "--flip")
+    assert (refused.returncode, refused.stderr) == (
+        4,
+        f"affcli: {path}: holds features of crops as they are, expected those of flipped crops, or no features of that "
+        "name; choose another OUT or another --name, or replace them with --force\n",
+    )
+    assert path.read_bytes() == before
+    named = affcli(*embed, "--flip", "--name", "hog[flipped]")
+    assert (named.returncode, named.stderr) == (0, "affcli: 2 clips: 2 made\n")
+    assert affcli(*embed, "--name", "hog[flipped]").returncode == 4
+    forced = affcli(*embed, "--flip", "--force")
+    assert (forced.returncode, forced.stderr) == (0, "affcli: 2 clips: 2 made\n")
+    back = affcli(*embed)
+    assert back.returncode == 4
+    assert f"{path}: holds features of flipped crops, expected those of crops as they are" in back.stderr
+    for left in ("a", "b"):
+        (tmp_path / f"{left}.hog.parquet").write_bytes(b"damaged")
+    assert affcli(*embed).returncode == 0
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize(("encoder", "reads"), [("logmel-stack", "audio"), ("landmarks", "landmarks")])
+def test_only_pictures_can_be_flipped(affcli: Command, tmp_path: Path, encoder: str, reads: str) -> None:
+    write_audio(tmp_path, "a")
+    done = affcli("embed", tmp_path, tmp_path / "out", "--encoder", encoder, "--flip")
+    assert (done.returncode, done.stderr) == (
+        2,
+        f"affcli: --flip: is nothing to {encoder}, which reads {reads} and no pictures, expected an encoder of crops "
+        "or film; leave the option out\n",
+    )
+
+
+@pytest.mark.parametrize("jpeg", [False, True])
+def test_mirrored_crops_are_indexed_like_the_crops(
+    tmp_path: Path, write_faces: Callable[..., Path], real_crops: NDArray[np.uint8], jpeg: bool
+) -> None:
+    crops = open_crops(tables.read(write_faces(tmp_path, "a", real_crops, np.arange(12) != 5, jpeg=jpeg), FACES))
+    mirrored, whole = Mirrored(crops), crops[:][:, :, ::-1]
+    assert mirrored.shape == crops.shape and len(mirrored) == 12
+    for which in (3, slice(2, 9, 3), np.array([7, 1, 7]), np.arange(12) % 2 == 0):
+        assert np.array_equal(mirrored[which], whole[which]) and mirrored[which].flags.c_contiguous
+    asked: list[object] = []
+
+    class Watched:
+        shape = crops.shape
+
+        def __len__(self) -> int:
+            return len(crops)
+
+        def __getitem__(self, which: object) -> NDArray[np.uint8]:
+            asked.append(which)
+            return crops[which]
+
+    Mirrored(Watched())[4:6]
+    assert asked == [slice(4, 6)]  # and no other frame is read

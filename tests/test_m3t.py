@@ -14,13 +14,14 @@ from affcli.configs import M3t as Config
 from affcli.configs import M3tIdentity
 from affcli.errors import SchemaError, UsageError
 from affcli.models import gru
-from affcli.models.m3t import WIDTHS, Attention, Bigru, M3t, folded, identity
+from affcli.models.heads import Attention, Bigru
+from affcli.models.m3t import WIDTHS, M3t, build_identity, folded
 from affcli.models.m3t_names import from_released, released_name, to_released
 from affcli.models.recurrent import Inside
 
 torch.set_num_threads(1)
 
-AV = {"streams": "audio-visual"}
+AV = {"streams": "audio-visual", "static": "emotion-tcae"}
 SMALL = {
     "channels": (3, 4, 5, 6, 7),
     "visual_units": 6,
@@ -82,14 +83,14 @@ def parameters(network: nn.Module) -> int:
 def test_parameters_are_the_published_ones(settings: dict[str, object], two: int, nine: int) -> None:
     with torch.device("meta"):
         assert parameters(M3t(Config(**settings))) == two
-        assert parameters(M3t(Config(**settings, expressions=True))) == nine
+        assert parameters(M3t(Config(**settings, expressions=7))) == nine
 
 
 def test_parameters_of_each_part_are_the_published_ones() -> None:
     with torch.device("meta"):
         both = M3t(Config(**AV, fusion="attention"))
         side = M3t(Config(**AV, fusion="concatenation"))
-        assert parameters(identity(M3tIdentity())) == 12_508_008
+        assert parameters(build_identity({}, M3tIdentity())) == 12_508_008
     assert parameters(both.visual.valence) == 9_449_472
     assert parameters(both.visual.arousal) == 8_663_040
     assert parameters(both.audio) == 1_886_208
@@ -100,8 +101,8 @@ def test_parameters_of_each_part_are_the_published_ones() -> None:
 
 
 @pytest.mark.parametrize("settings", SETTINGS, ids=named)
-@pytest.mark.parametrize("expressions", [False, True])
-def test_any_length_and_batch_gives_a_row_for_each_frame(settings: dict[str, object], expressions: bool) -> None:
+@pytest.mark.parametrize("expressions", [0, 7])
+def test_any_length_and_batch_gives_a_row_for_each_frame(settings: dict[str, object], expressions: int) -> None:
     network = small(**settings, expressions=expressions)
     for (b, t), training in itertools.product([(1, 1), (1, 4), (2, 1), (2, 3)], [False, True]):
         made = network.train(training)(inputs(network, b, t), whole(b, t))
@@ -153,7 +154,7 @@ def plain(network: M3t, given: dict[str, Tensor]) -> Tensor:
 @pytest.mark.parametrize("settings", SETTINGS, ids=named)
 @pytest.mark.parametrize("learning", [False, True])
 def test_it_is_the_network_of_the_paper(settings: dict[str, object], learning: bool) -> None:
-    network = small(**settings, expressions=True).eval()
+    network = small(**settings, expressions=7).eval()
     given = inputs(network, 2, 4)
     with torch.set_grad_enabled(learning):  # with gradients, GRUs are computed by hand
         made = network(given, whole(2, 4))
@@ -162,7 +163,7 @@ def test_it_is_the_network_of_the_paper(settings: dict[str, object], learning: b
 
 
 def test_expressions_are_outputs_of_valence_and_come_first() -> None:
-    network = small(static="none", expressions=True).eval()
+    network = small(static="none", expressions=7).eval()
     given = inputs(network, 1, 3)
     before = network(given, whole(1, 3))
     network.visual.arousal.fc[2].bias.data += 1
@@ -325,13 +326,13 @@ def test_missing_and_misshapen_inputs_are_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    "settings", [{"streams": "video"}, {"static": "senet"}, {"fusion": "sum"}, {"channels": (1, 2)}]
+    "settings", [{"crop": 150}, {"streams": "video"}, {"static": "senet"}, {"fusion": "sum"}, {"channels": (1, 2)}]
 )
 def test_unknown_words_are_refused(settings: dict[str, object]) -> None:
     with pytest.raises(UsageError, match=next(iter(settings))):
         M3t(Config(**settings))
     with pytest.raises(UsageError, match="average"):
-        identity(M3tIdentity(average="both"))
+        build_identity({}, M3tIdentity(average="both"))
 
 
 def test_released_names() -> None:
@@ -356,7 +357,10 @@ def test_released_names() -> None:
 @pytest.mark.parametrize("settings", [*SETTINGS, None], ids=lambda value: named(value) if value else "identity")
 def test_a_released_state_is_read_as_it_was_written(settings: dict[str, object] | None) -> None:
     one, other = (
-        small(seed, **settings) if settings else identity(M3tIdentity(5, SMALL["channels"], 4)) for seed in (0, 1)
+        small(seed, **settings)
+        if settings
+        else build_identity({}, M3tIdentity(classes=5, channels=SMALL["channels"], identity_units=4))
+        for seed in (0, 1)
     )
     released = to_released(one)
     assert len(released) == len(one.state_dict())

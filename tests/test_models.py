@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import math
 from dataclasses import dataclass
@@ -13,11 +14,12 @@ import torch
 from torch import Tensor, nn
 
 from affcli import recipes
-from affcli.configs import BilstmFusion, Windows
+from affcli.configs import BilstmFusion, M3tIdentity, Sighted, Windows
 from affcli.configs import GruFusion as Config
 from affcli.errors import SchemaError, UsageError
-from affcli.models import MODELS, inputs_of
+from affcli.models import MODELS, inputs_of, sees
 from affcli.models.gru_fusion import GruFusion, Norm, Settle
+from affcli.models.m3t import M3t
 from affcli.training import checkpoint
 from affcli.training.data import Standardisation
 from affcli.training.description import Description
@@ -34,44 +36,66 @@ class Set:
 
 
 SETS = {"mel": Set(6, "audio"), "hog": Set(9, "face"), "openface": Set(7, "pose")}
+ACTIONS = {"tcae": Set(5, "face")}  # for the network that takes two sets of faces
+SMALL = {"channels": (4, 5, 6, 7, 8), "visual_units": 4, "audio_units": 3, "scorer_units": 3, "fusion_units": 4}
+NAMES = list(MODELS)
+OF_AFFECT = [name for name in NAMES if MODELS[name].config is not M3tIdentity]
+OF_FEATURES = [name for name in NAMES if not sees(MODELS[name].settings())]
 
 
 def build(name: str, seed: int = 0) -> tuple[nn.Module, dict[str, Set]]:
+    """A network, small enough for a test, and what it reads."""
     torch.manual_seed(seed)
-    taken = inputs_of(name, SETS)
-    return MODELS[name].resolve()(taken, MODELS[name].config()), taken
+    config = MODELS[name].settings()
+    fields = {field.name for field in dataclasses.fields(config)}
+    if isinstance(config, Sighted):
+        config = dataclasses.replace(config, **{key: value for key, value in SMALL.items() if key in fields})
+    taken = inputs_of(name, {**SETS, **ACTIONS} if getattr(config, "static", "") == "emotion-tcae" else SETS, config)
+    taken = {**taken, **({"clip": Set(0, "video")} if sees(config) else {})}
+    return MODELS[name].resolve()({key: one for key, one in taken.items() if one.width}, config), taken
 
 
 def inputs(taken: dict[str, Set], b: int, t: int) -> dict[str, Tensor]:
+    """Features, b first and then t; and clips, if any, likewise: their frames are where each takes them from."""
     generator = torch.Generator().manual_seed(1)
-    return {name: torch.randn(b, t, one.width, generator=generator) for name, one in taken.items()}
+    return {
+        name: torch.randn(b, t, one.width, generator=generator)
+        if one.width
+        else torch.rand(b, t, 3, 112, 112, generator=generator) * 2 - 1
+        for name, one in taken.items()
+    }
+
+
+def said(model: nn.Module, features: dict[str, Tensor], inside: Tensor) -> Tensor:
+    """What a network says: clips go in as (b, 3, t, h, w)."""
+    return model({key: one.transpose(1, 2) if key == "clip" else one for key, one in features.items()}, inside)
 
 
 def all_inside(b: int, t: int) -> Tensor:
     return torch.ones(b, t, dtype=torch.bool)
 
 
-@pytest.mark.parametrize("name", list(MODELS))
+@pytest.mark.parametrize("name", OF_AFFECT)
 @pytest.mark.parametrize(("b", "t"), [(3, 5), (1, 5), (3, 1), (1, 1)])
 @pytest.mark.parametrize("training", [True, False])
 def test_output_is_valence_and_arousal_of_every_frame(name: str, b: int, t: int, training: bool) -> None:
     model, taken = build(name)
-    affect = model.train(training)(inputs(taken, b, t), all_inside(b, t))
-    assert affect.shape == (b, t, 2)
+    affect = said(model.train(training), inputs(taken, b, t), all_inside(b, t))
+    assert affect.shape == (b, t, 2 + getattr(MODELS[name].settings(), "expressions", 0))
     assert affect.dtype == torch.float32
-    assert affect.isfinite().all() and (affect.abs() <= 1).all()
+    assert affect.isfinite().all() and (isinstance(model, M3t) or (affect.abs() <= 1).all())
 
 
-@pytest.mark.parametrize("name", list(MODELS))
+@pytest.mark.parametrize("name", NAMES)
 def test_gradient_reaches_every_parameter(name: str) -> None:
     model, taken = build(name)
-    model.train()(inputs(taken, 4, 6), all_inside(4, 6)).square().sum().backward()
+    said(model.train(), inputs(taken, 4, 6), all_inside(4, 6)).square().sum().backward()
     trained = {key: p for key, p in model.named_parameters() if p.requires_grad}
     dead = [key for key, p in trained.items() if p.grad is None or not p.grad.abs().sum() > 0]
     assert not dead
 
 
-@pytest.mark.parametrize("name", list(MODELS))
+@pytest.mark.parametrize("name", OF_AFFECT)
 def test_padding_reaches_no_other_frame(name: str) -> None:
     model, taken = build(name)
     long = inputs(taken, 3, 8)
@@ -86,15 +110,15 @@ def test_padding_reaches_no_other_frame(name: str) -> None:
             outputs = []
             for features in (long, other):
                 torch.manual_seed(2)
-                outputs.append(model.train(training)(features, inside)[inside])
+                outputs.append(said(model.train(training), features, inside)[inside])
             assert torch.equal(*outputs)
-        alone = model.eval()(short, all_inside(3, 5))
-        padded = model(long, inside)
+        alone = said(model.eval(), short, all_inside(3, 5))
+        padded = said(model, long, inside)
     assert torch.allclose(padded[1, :5], alone[1], atol=1e-6)
     assert (padded[1, 5:] == 0).all()
 
 
-@pytest.mark.parametrize("name", list(MODELS))
+@pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("training", [True, False])
 def test_a_window_without_any_frame_inside_changes_nothing(name: str, training: bool) -> None:
     model, taken = build(name)
@@ -105,11 +129,11 @@ def test_a_window_without_any_frame_inside_changes_nothing(name: str, training: 
     for one, frames in ((features, inside), (two, all_inside(2, 6))):
         torch.manual_seed(2)
         with torch.no_grad():
-            outputs.append(model.train(training)(one, frames)[:2])
+            outputs.append(said(model.train(training), one, frames)[:2])
     assert torch.allclose(*outputs, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", list(MODELS))
+@pytest.mark.parametrize("name", OF_AFFECT)
 def test_only_bidirectional_networks_look_ahead(name: str) -> None:
     model, taken = build(name)
     features = inputs(taken, 2, 6)
@@ -117,11 +141,11 @@ def test_only_bidirectional_networks_look_ahead(name: str) -> None:
     for values in other.values():
         values[:, 5] += 1
     with torch.no_grad():
-        one, two = (model.eval()(x, all_inside(2, 6))[:, :5] for x in (features, other))
-    assert torch.equal(one, two) == (name != "bilstm-fusion")
+        one, two = (said(model.eval(), x, all_inside(2, 6))[:, :5] for x in (features, other))
+    assert torch.equal(one, two) == (name in OF_FEATURES and not name.startswith(("bilstm", "m3t")))
 
 
-@pytest.mark.parametrize("name", list(MODELS))
+@pytest.mark.parametrize("name", NAMES)
 def test_the_same_seed_builds_the_same_network(name: str) -> None:
     one, other, third = build(name)[0], build(name)[0], build(name, seed=1)[0]
     assert all(torch.equal(a, b) for a, b in zip(one.parameters(), other.parameters(), strict=True))

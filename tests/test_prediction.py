@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from affcli.configs import GruFusion
-from affcli.prediction import Overlap, centred, combine, predict, shares
+from affcli.prediction import Overlap, centred, combine, outputs, predict, shares
 from affcli.training.data import ClipData, WindowedClips
 from affcli.training.fit import new_model
 from affcli.windows import FeatureSet, cut
@@ -50,7 +50,7 @@ def test_unknown_weights_are_a_bug() -> None:
 
 def test_windows_that_agree_give_the_same_with_any_weights() -> None:
     for n in (1, 2, 3, 7, 10):
-        found = predict(Echo(), windows_of(n, 5, 3).batches(2), n, CPU, "triangular")
+        found = outputs(Echo(), windows_of(n, 5, 3).batches(2), n, CPU, "triangular")
         assert found[:, 0].tolist() == list(range(n))
 
 
@@ -112,7 +112,7 @@ def windows_of(n: int, length: int, overlap: int) -> WindowedClips:
 
 
 def run(n: int, length: int, overlap: int, batch: int) -> NDArray[np.float64]:
-    return predict(Echo(), windows_of(n, length, overlap).batches(batch), n, CPU)
+    return outputs(Echo(), windows_of(n, length, overlap).batches(batch), n, CPU)
 
 
 @pytest.mark.parametrize("n", [1, 2, 3, 4, 7, 10])

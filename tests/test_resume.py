@@ -58,7 +58,7 @@ def stored(run: Path, fit: Fit, model: torch.nn.Module, epoch: Epoch) -> None:
         config=recipes.plain(NETWORK),
         features=SETS,
         windows=Windows(),
-        validation={"valence": epoch.valence, "arousal": epoch.arousal, "mean": epoch.mean},
+        validation=epoch.scores,
         epoch=epoch.number,
         finished=fit.ended,
         inputs=[],

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 import torch
 
@@ -94,9 +96,21 @@ def test_plateau_does_not_count_the_warmup() -> None:
     assert schedule.rate(4 * PER_EPOCH) == 0.05
 
 
+def test_milestones_are_those_of_torch() -> None:
+    config = Training(lr=0.1, epochs=8, schedule="milestones", milestones="2, 5", milestone_factor=0.5)
+    wanted = torch.optim.lr_scheduler.MultiStepLR(optimizer(0.1), [10, 25], 0.5)
+    assert rates(config) == pytest.approx(torch_rates(wanted, 40))
+    late = rates(dataclasses.replace(config, warmup=1))  # epochs are those of the training, warm-up and all
+    assert late[9] == 0.1 and late[10] == 0.05 and late[0] == pytest.approx(0.02)
+
+
 @pytest.mark.parametrize(
     ("config", "message"),
     [
+        (Training(schedule="milestones"), "--schedule milestones: goes with --milestones"),
+        (Training(milestones="3"), "--schedule constant: goes with no --milestones"),
+        (Training(schedule="milestones", milestones="3,0"), "--milestones 3,0: is no list of epochs"),
+        (Training(schedule="milestones", milestones="1.5"), r"--milestones 1\.5: is no list of epochs"),
         (Training(schedule="cyclic", warmup=1), "--warmup 1: does not go with --schedule cyclic"),
         (Training(schedule="onecycle", warmup=0.5), r"--warmup 0\.5: does not go with --schedule onecycle"),
         (Training(warmup=3, epochs=3), "--warmup 3: is as long as the whole training of 3 epochs"),

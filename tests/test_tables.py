@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +16,7 @@ import pytest
 from affcli import arrays, recipes, tables
 from affcli.clips import clip_runs, table_path
 from affcli.errors import InputError, OutputError, SchemaError
-from affcli.schemas import AFFECT, AUDIO, FEATURES
+from affcli.schemas import AFFECT, AUDIO, FEATURES, SCHEMAS
 
 RECIPE = recipes.recipe("embed", {"encoder": "toy"})
 INPUTS = [{"name": "a.faces.parquet", "sha256": "0" * 64}]
@@ -76,6 +77,63 @@ def test_the_recorded_digest_is_the_array_files(features: Path) -> None:
     described = tables.read_header(features).array
     assert described is not None
     assert described["sha256"] == recipes.digest(arrays.array_path(features))
+
+
+def affect(n: int, **others: Any) -> dict[str, Any]:
+    """The columns of an affect table that it cannot lack, and others."""
+    nothing = {name: np.full(n, np.nan) for name in ("valence", "arousal", "valence_std", "arousal_std")}
+    return columns(n) | nothing | others
+
+
+def test_an_optional_column_that_is_not_there_is_not_written_and_reads_as_null(tmp_path: Path) -> None:
+    path = tmp_path / "a.affect.parquet"
+    tables.write(path, AFFECT, affect(3), recipe=RECIPE, inputs=[], facts={})
+    assert pq.read_schema(path).names == [column.name for column in AFFECT.columns if not column.optional]
+    table = tables.read(path, AFFECT)
+    assert np.isnan(table.column("expression")).tolist() == [True] * 3
+    with pytest.raises(KeyError, match="no_column"):
+        table.column("no_column")
+
+
+def test_an_optional_column_that_is_there_comes_back(tmp_path: Path) -> None:
+    path = tmp_path / "a.affect.parquet"
+    classes = {"au26": np.array([1, 0, 1], np.int8), "expression": np.array([7, np.nan, 0])}
+    tables.write(path, AFFECT, affect(3, **classes), recipe=RECIPE, inputs=[], facts={})
+    field = pq.read_schema(path).field("expression")
+    assert (field.type, field.nullable) == (pa.int8(), True)
+    assert field.metadata[b"doc"].startswith(b"0 Neutral, 1 Anger")
+    table = tables.read(path, AFFECT)
+    assert table.data.column_names[-2:] == ["expression", "au26"]  # as the schema orders them
+    assert table.data.column("expression").to_pylist() == [7, None, 0]
+    assert table.column("au26").tolist() == [1, 0, 1]
+    assert np.isnan(table.column("au1")).all()
+
+
+def test_optional_columns_may_be_null_and_stand_last() -> None:
+    for schema in SCHEMAS.values():
+        optional = [column.optional for column in schema.columns]
+        assert optional == sorted(optional), schema.name
+        assert all(column.null for column in schema.columns if column.optional), schema.name
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"), [("expression", pa.int64()), ("au3", pa.int8())], ids=["another type", "unknown"]
+)
+def test_a_column_that_is_not_quite_an_optional_one_is_refused(tmp_path: Path, name: str, kind: pa.DataType) -> None:
+    path = tmp_path / "a.affect.parquet"
+    tables.write(path, AFFECT, affect(2), recipe=RECIPE, inputs=[], facts={})
+    table = pq.read_table(path)
+    pq.write_table(table.append_column(name, pa.array([1, 0], kind)), path)
+    with pytest.raises(SchemaError, match=f"columns .*{name} {kind}, expected"):
+        tables.read(path, AFFECT)
+
+
+def test_only_optional_columns_may_be_missing(tmp_path: Path) -> None:
+    path = tmp_path / "a.affect.parquet"
+    tables.write(path, AFFECT, affect(2), recipe=RECIPE, inputs=[], facts={})
+    pq.write_table(pq.read_table(path).drop_columns(["arousal_std"]), path)
+    with pytest.raises(SchemaError, match=r"columns clip string.*valence_std double, expected"):
+        tables.read(path, AFFECT)
 
 
 def test_nan_becomes_null_and_comes_back_as_nan(tmp_path: Path) -> None:
@@ -257,3 +315,16 @@ def test_clip_runs() -> None:
     clips = np.array(["a", "a", "b", "a"], dtype=object)
     assert list(clip_runs(clips)) == [("a", 0, 2), ("b", 2, 3), ("a", 3, 4)]
     assert list(clip_runs(clips[:0])) == []
+
+
+def test_a_full_table_of_open_files_is_told_from_a_broken_array(
+    tmp_path: Path, write_features: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = tables.read(write_features(tmp_path, "a", np.zeros((3, 2), np.float32)), FEATURES)
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    monkeypatch.setattr(np.lib.format, "open_memmap", full)
+    with pytest.raises(InputError, match=r"a.hog.npy: cannot be opened .Too many open files.*ulimit -n"):
+        table.array()

@@ -203,7 +203,7 @@ def test_training_learns_and_is_reproducible(loss: str, optimizer: str) -> None:
     epochs, weights = train(settings)
     assert [one.number for one in epochs] == [1, 2, 3, 4, 5, 6]
     assert epochs[-1].train_loss < epochs[0].train_loss
-    assert max(one.mean for one in epochs) > 0.7
+    assert max(one.scores["mean"] for one in epochs) > 0.7
     again, same = train(settings)
     assert again == epochs
     assert all(torch.equal(values, same[name]) for name, values in weights.items())
@@ -221,8 +221,8 @@ def test_improved_means_the_best_so_far() -> None:
     epochs, _ = train(Training(lr=0.01, batch=4, epochs=8))
     best = -np.inf
     for one in epochs:
-        assert one.improved == (one.mean > best)
-        best = max(best, one.mean)
+        assert one.improved == (one.scores["mean"] > best)
+        best = max(best, one.scores["mean"])
 
 
 def test_training_stops_when_nothing_gets_better() -> None:
@@ -455,7 +455,7 @@ def test_the_average_is_validated_and_the_training_goes_on_from_the_weights() ->
     plain, weights = train(Training(lr=0.01, batch=4, epochs=3))
     averaged, other = train(Training(lr=0.01, batch=4, epochs=3, ema=0.5))
     assert [one.train_loss for one in averaged] == [one.train_loss for one in plain]
-    assert all(one.mean != two.mean for one, two in zip(averaged, plain, strict=True))
+    assert all(one.scores["mean"] != two.scores["mean"] for one, two in zip(averaged, plain, strict=True))
     assert any(not torch.equal(values, weights[name]) for name, values in other.items())
 
 
@@ -501,7 +501,7 @@ def test_half_precision_that_the_device_lacks_is_refused() -> None:
 
 def test_half_precision_learns_and_leaves_float32_weights() -> None:
     epochs, weights = train(Training(loss="ccc", lr=0.01, batch=4, epochs=6, precision="bf16"))
-    assert max(one.mean for one in epochs) > 0.7
+    assert max(one.scores["mean"] for one in epochs) > 0.7
     assert {values.dtype for values in weights.values()} == {torch.float32, torch.int64}
 
 

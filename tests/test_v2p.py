@@ -263,7 +263,7 @@ def test_identity_averages_over_the_frames_inside(average: str) -> None:
         for k, t in ((0, 3), (1, 2)):
             vectors = literal(network.v2p, x[k : k + 1, :, :t], True)[-1][..., 0, 0].transpose(1, 2)
             expected = network.fc(vectors).mean(1) if average == "logits" else network.fc(vectors.mean(1))
-            torch.testing.assert_close(network(x, inside)[k : k + 1], expected, atol=1e-5, rtol=1e-5)
+            torch.testing.assert_close(network({"clip": x}, inside)[k : k + 1], expected, atol=1e-5, rtol=1e-5)
 
 
 def test_a_backbone_begins_with_what_identities_taught() -> None:

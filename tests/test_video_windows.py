@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 from collections.abc import Callable
 from pathlib import Path
@@ -15,29 +16,40 @@ from affcli import tables
 from affcli.arrays import open_array
 from affcli.errors import InputError, SchemaError, UsageError
 from affcli.faces.crops import open_crops
+from affcli.models import pixels as pixels_module
+from affcli.models.pixels import finished
 from affcli.schemas import FACES
-from affcli.training.crops import ClipCrops
-from affcli.training.data import ClipData, WindowedClips
-from affcli.training.pixels import finished
-from affcli.training.sampling import mean_valence
+from affcli.training.crops import ClipCrops, Frames
+from affcli.training.data import Batch, ClipData, Standardisation, WindowedClips, fit_standardisation
+from affcli.training.sampling import Epochs, Sampler, mean_valence
+from affcli.training.sight import Pixels, Sight
 from affcli.training.starts import StartSampler, valid_windows
-from affcli.training.video import VideoWindows
 from affcli.training.viewing import Augmentation, Views, centred
 
 Write = Callable[..., Path]
-Pixels = NDArray[np.uint8]
+Crops = NDArray[np.uint8]
+CPU = torch.device("cpu")
 ALL = np.arange(3)
 
 
-def noise(n: int, side: int = 20, seed: int = 0) -> Pixels:
+def noise(n: int, side: int = 20, seed: int = 0) -> Crops:
     return np.random.default_rng(seed).integers(0, 256, (n, side, side, 3), dtype=np.uint8)
 
 
-def data(name: str, n: int, valence: NDArray[np.float64] | None = None, features: bool = False) -> ClipData:
+def data(
+    name: str,
+    n: int,
+    valence: NDArray[np.float64] | None = None,
+    crops: Frames | None = None,
+    present: NDArray[np.bool_] | None = None,
+    **more: object,
+) -> ClipData:
+    """A clip of n frames without features; every face is there unless `present` tells otherwise."""
     labels = np.zeros((n, 2)) if valence is None else np.stack([valence, np.zeros(n)], axis=-1)
-    vectors = {"hog": np.arange(n, dtype=np.float32)[:, None]} if features else {}
-    valid = {name: np.ones(n, np.bool_) for name in vectors}
-    return ClipData(name, vectors, valid, labels, ~np.isnan(labels).any(axis=-1))
+    every = np.ones(n if crops is None else crops.shape[0], np.bool_)
+    faces = None if crops is None else ClipCrops(name, crops, every if present is None else present)
+    given = {"features": {}, "valid": {}, "crops": faces} | more
+    return ClipData(name, labels=labels, labelled=~np.isnan(labels).any(axis=-1), **given)  # type: ignore[arg-type]
 
 
 def windows(clips: list[ClipData], *cuts: tuple[int, int, int]) -> WindowedClips:
@@ -50,11 +62,24 @@ def view(top: int, left: int, flipped: bool = False, centre: tuple[int, int] = (
     return Views(np.array([top]), np.array([left]), np.array([flipped]), np.array([centre]), cutout)
 
 
-def video_windows(pixels: Pixels, valid: list[int] | None = None, start: int = 0, length: int = 0, **more: object):
-    n = len(pixels)
-    present = np.ones(n, np.bool_) if valid is None else np.array(valid, np.bool_)
-    index = windows([data("a", n)], (0, start, length or n - start))
-    return VideoWindows(index, [ClipCrops("a", pixels, present)], **{"size": 12, **more})  # type: ignore[arg-type]
+def one_window(
+    crops: Frames, valid: list[int] | None = None, start: int = 0, length: int = 0, size: int = 12, **sight: object
+) -> WindowedClips:
+    """One window of one clip, by default all of it, of which the middle `size` px are seen."""
+    n = crops.shape[0]
+    there = None if valid is None else np.array(valid, np.bool_)
+    index = windows([data("a", n, crops=crops, present=there)], (0, start, length or n - start))
+    return index.seeing(Sight(**{"side": crops.shape[1], "crop": size, "size": size, **sight}))  # type: ignore[arg-type]
+
+
+def pixels_of(batch: Batch) -> Pixels:
+    assert batch.pixels is not None
+    return batch.pixels
+
+
+def video(batch: Batch) -> NDArray[np.float32]:
+    """What the network is given."""
+    return np.asarray(finished(pixels_of(batch), batch.inside, CPU))
 
 
 def scaled(pixels: NDArray[np.generic]) -> NDArray[np.float32]:
@@ -67,25 +92,26 @@ FIRST = np.zeros(1, np.int64)
 
 def test_evaluation_takes_the_middle_and_scales_it() -> None:
     pixels = noise(6)
-    batch = video_windows(pixels, start=1, length=4).gather(FIRST)
-    assert batch.video.shape == (1, 3, 4, 12, 12) and batch.video.dtype == np.float32
-    assert np.array_equal(batch.video, scaled(pixels[1:5, 4:16, 4:16]))
-    assert batch.visible.all() and not batch.flipped.any()
-    assert np.array_equal(batch.windows.inside, np.ones((1, 4), bool))
+    batch = one_window(pixels, start=1, length=4).gather(FIRST)
+    assert video(batch).shape == (1, 3, 4, 12, 12) and video(batch).dtype == np.float32
+    assert np.array_equal(video(batch), scaled(pixels[1:5, 4:16, 4:16]))
+    assert pixels_of(batch).visible.all() and not pixels_of(batch).flipped.any()
+    assert np.array_equal(batch.inside, np.ones((1, 4), bool))
     extremes = np.zeros((1, 12, 12, 3), np.uint8)
     extremes[0, 0, 0] = 255
-    found = video_windows(extremes).gather(FIRST).video
+    found = video(one_window(extremes).gather(FIRST))
     assert found.min() == -1 and found.max() == 1 and found[0, 0, 0, 0, 0] == 1
 
 
 def test_odd_rests_leave_out_one_more_pixel_at_the_end() -> None:
     pixels = noise(1, 13)
-    assert np.array_equal(video_windows(pixels, size=10).gather(FIRST).video, scaled(pixels[:, 1:11, 1:11]))
+    assert np.array_equal(video(one_window(pixels, size=10).gather(FIRST)), scaled(pixels[:, 1:11, 1:11]))
     assert centred(2, 13, 10).top.tolist() == [1, 1]
 
 
 def test_the_batch_lies_in_memory_as_torch_computes_it() -> None:
-    tensor = torch.from_numpy(video_windows(noise(5)).gather(FIRST).video)
+    batch = one_window(noise(5)).gather(FIRST)
+    tensor = finished(pixels_of(batch), batch.inside, CPU)
     assert tensor.is_contiguous(memory_format=torch.channels_last_3d)
 
 
@@ -97,7 +123,7 @@ def test_a_view_is_cut_flipped_and_ordered(order: str, flipped: bool, seen: int)
     wanted = pixels[:, 3:15, 7:19]
     wanted = wanted[:, :, ::-1] if flipped else wanted
     wanted = wanted[..., ::-1] if order == "bgr" else wanted
-    found = video_windows(pixels, order=order, seen=seen).gather(FIRST, view(3, 7, flipped)).video
+    found = video(one_window(pixels, order=order, seen=seen).gather(FIRST, view(3, 7, flipped)))
     assert np.array_equal(found, scaled(wanted[:, :seen, :seen]))
 
 
@@ -107,95 +133,122 @@ def test_a_view_is_cut_flipped_and_ordered(order: str, flipped: bool, seen: int)
 )
 def test_a_hole_is_at_one_place_of_every_frame(centre: tuple[int, int], rows: slice, columns: slice) -> None:
     pixels = noise(5)
-    found = video_windows(pixels).gather(FIRST, view(0, 0, centre=centre, cutout=4)).video
+    found = video(one_window(pixels).gather(FIRST, view(0, 0, centre=centre, cutout=4)))
     wanted = scaled(pixels[:, :12, :12])
     wanted[:, :, :, rows, columns] = 0
     assert np.array_equal(found, wanted)
-    cut = video_windows(pixels, seen=10).gather(FIRST, view(0, 0, centre=centre, cutout=4)).video
+    cut = video(one_window(pixels, seen=10).gather(FIRST, view(0, 0, centre=centre, cutout=4)))
     assert np.array_equal(cut, wanted[..., :10, :10])  # holes are where they would be in all of it
 
 
 def test_frames_without_a_face_are_zeros_or_the_face_before() -> None:
     pixels = noise(8)
     valid = [0, 0, 1, 0, 0, 1, 1, 0]
-    zeros = video_windows(pixels, valid).gather(FIRST)
+    zeros = one_window(pixels, valid).gather(FIRST)
     whole = scaled(pixels[:, 4:16, 4:16])
     for frame, here in enumerate(valid):
-        assert np.array_equal(zeros.video[:, :, frame], whole[:, :, frame] * here)
-    assert zeros.visible.tolist() == [[bool(one) for one in valid]]
-    before = video_windows(pixels, valid, missing="previous").gather(FIRST)
-    assert (before.video[:, :, :2] == -1).all()
-    assert np.array_equal(before.video[:, :, 2:], whole[:, :, [2, 2, 2, 5, 6, 6]])
-    assert before.visible.tolist() == [[False, False] + [True] * 6]
+        assert np.array_equal(video(zeros)[:, :, frame], whole[:, :, frame] * here)
+    assert pixels_of(zeros).visible.tolist() == [[bool(one) for one in valid]]
+    before = one_window(pixels, valid, missing="previous").gather(FIRST)
+    assert (video(before)[:, :, :2] == -1).all()
+    assert np.array_equal(video(before)[:, :, 2:], whole[:, :, [2, 2, 2, 5, 6, 6]])
+    assert pixels_of(before).visible.tolist() == [[False, False] + [True] * 6]
 
 
 def test_the_face_before_may_be_before_the_window() -> None:
     pixels = noise(8)
     valid = [0, 1, 0, 0, 0, 1, 1, 1]
-    found = video_windows(pixels, valid, start=3, length=3, missing="previous").gather(FIRST, view(0, 0, True)).video
+    found = video(one_window(pixels, valid, start=3, length=3, missing="previous").gather(FIRST, view(0, 0, True)))
     assert np.array_equal(found, scaled(pixels[[1, 1, 5], :12, :12][:, :, ::-1]))
 
 
 def test_a_window_without_any_face_is_filled() -> None:
-    assert not video_windows(noise(4), [0] * 4).gather(FIRST).video.any()
-    assert (video_windows(noise(4), [0] * 4, missing="previous").gather(FIRST).video == -1).all()
+    assert not video(one_window(noise(4), [0] * 4).gather(FIRST)).any()
+    assert (video(one_window(noise(4), [0] * 4, missing="previous").gather(FIRST)) == -1).all()
 
 
 def test_short_windows_end_in_zeros_and_each_window_has_its_own_view() -> None:
     one, other = noise(5), noise(9, seed=1)
-    index = windows([data("a", 5), data("b", 9)], (0, 0, 5), (1, 2, 3), (1, 6, 2))
-    clips = [ClipCrops(name, pixels, np.ones(len(pixels), np.bool_)) for name, pixels in (("a", one), ("b", other))]
+    index = windows([data("a", 5, crops=one), data("b", 9, crops=other)], (0, 0, 5), (1, 2, 3), (1, 6, 2))
     views = Views(np.array([0, 8]), np.array([1, 2]), np.array([True, False]), np.zeros((2, 2), np.int64), 3)
-    batch = VideoWindows(index, clips, size=12, missing="previous").gather(np.array([1, 0]), views)
+    batch = index.seeing(Sight(20, 12, 12, missing="previous")).gather(np.array([1, 0]), views)
+    found, pixels = video(batch), pixels_of(batch)
     first = scaled(other[2:5, :12, 1:13][:, :, ::-1])
     second = scaled(one[:, 8:20, 2:14])
     for wanted in (first, second):
         wanted[..., :2, :2] = 0  # 3 pixels around 0, 0
-    assert np.array_equal(batch.video[:1, :, :3], first) and not batch.video[0, :, 3:].any()
-    assert np.array_equal(batch.video[1:], second)
-    assert batch.visible.tolist() == batch.windows.inside.tolist() == [[True] * 3 + [False] * 2, [True] * 5]
-    assert batch.flipped.tolist() == [True, False]
+    assert np.array_equal(found[:1, :, :3], first) and not found[0, :, 3:].any()
+    assert np.array_equal(found[1:], second)
+    assert pixels.visible.tolist() == batch.inside.tolist() == [[True] * 3 + [False] * 2, [True] * 5]
+    assert pixels.flipped.tolist() == [True, False] and batch.clip.tolist() == [1, 0]
 
 
 def test_evaluation_in_batches_and_the_blank_one() -> None:
     pixels = noise(6)
-    index = windows([data("a", 6)], (0, 0, 3), (0, 2, 3), (0, 3, 3))
-    clips = VideoWindows(index, [ClipCrops("a", pixels, np.ones(6, np.bool_))], size=12)
-    assert len(clips) == 3
-    found = np.concatenate([batch.video for batch in clips.batches(2)])
-    assert np.array_equal(found, clips.gather(ALL).video)
-    assert np.array_equal(next(clips.batches(1, np.array([2]))).video, found[2:])
-    blank = clips.blank()
-    assert blank.video.shape == (1, 3, 3, 12, 12) and not blank.video.any()
-    assert not blank.visible.any() and not blank.windows.inside.any() and not blank.flipped.any()
-    assert np.array_equal(finished(clips.blank_pixels(), torch.device("cpu")).numpy(), blank.video)
+    index = windows([data("a", 6, crops=pixels)], (0, 0, 3), (0, 2, 3), (0, 3, 3)).seeing(Sight(20, 12, 12))
+    assert len(index) == 3
+    found = np.concatenate([video(batch) for batch in index.batches(2)])
+    assert np.array_equal(found, video(index.gather(ALL)))
+    assert np.array_equal(video(next(index.batches(1, np.array([2])))), found[2:])
+    blank = index.blank()
+    assert video(blank).shape == (1, 3, 3, 12, 12) and not video(blank).any()
+    assert not pixels_of(blank).visible.any() and not blank.inside.any() and not blank.labelled.any()
+    assert pixels_of(blank).values.dtype == np.uint8 and not pixels_of(blank).flipped.any()
+    filled = index.seeing(Sight(20, 12, 12, missing="previous")).blank()
+    assert not video(filled).any()  # what is past the end is zeros in any case
+
+
+def test_windows_keep_their_sight_and_change_it() -> None:
+    pixels = noise(9)
+    clips = [data(name, 9, crops=pixels) for name in "ab"]
+    plain = windows(clips, (0, 0, 4), (1, 3, 4))
+    assert plain.sight is None and plain.gather(FIRST).pixels is None and plain.blank().pixels is None
+    sight = Sight(20, 12, 12)
+    index = plain.seeing(sight)
+    others = [index.with_labels(), index.of_clips(np.array([1])), index.standardised(Standardisation({}, {}))]
+    assert all(one.sight == sight for one in (index, *others))
+    assert np.array_equal(video(others[1].gather(FIRST)), video(index.gather(np.array([1]))))
+    assert index.seeing(None).gather(FIRST).pixels is None
+
+
+def test_networks_that_only_see_need_no_features() -> None:
+    valence = np.r_[np.full(4, np.nan), np.zeros(4)]
+    index = windows([data("a", 8, valence, noise(8))], (0, 0, 3), (0, 4, 3)).seeing(Sight(20, 12, 12))
+    assert index.clips[0].frames == 8
+    scale = fit_standardisation(index)
+    assert scale.mean == scale.std == {}
+    labelled = index.standardised(scale).with_labels()
+    assert labelled.start.tolist() == [4]
+    batch = labelled.gather(FIRST)
+    assert batch.features == {} and batch.labelled.all() and pixels_of(batch).visible.all()
+    assert labelled.blank().features == {}
 
 
 def test_files_of_pixels_and_of_jpeg_give_what_their_crops_hold(
-    real_crops: Pixels, write_faces: Write, tmp_path: Path
+    real_crops: Crops, write_faces: Write, tmp_path: Path
 ) -> None:
     valid = np.ones(12, np.bool_)
     valid[[4, 11]] = False
     for form in (False, True):
         path = write_faces(tmp_path, f"clip{form}", real_crops, valid, jpeg=form)
         crops = open_crops(tables.read(path, FACES))
-        index = windows([data("a", 12)], (0, 2, 10))
+        index = windows([data("a", 12, crops=crops, present=valid)], (0, 2, 10))
         for missing, shown in (("zeros", [2, 3, 4, 5, 6]), ("previous", [2, 3, 3, 5, 6])):
-            clips = VideoWindows(index, [ClipCrops("a", crops, valid)], size=96, missing=missing)
-            found = clips.gather(FIRST, view(5, 16, True)).video
+            clips = index.seeing(Sight(crops.shape[1], 96, 96, missing=missing))
+            found = video(clips.gather(FIRST, view(5, 16, True)))
             wanted = scaled(crops[shown][:, 5:101, 16:112][:, :, ::-1])
             wanted[:, :, [place for place, row in enumerate(shown) if not valid[row]]] = 0
             assert np.array_equal(found[:, :, :5], wanted), (form, missing)
-            assert np.array_equal(found, clips.gather(FIRST, view(5, 16, True)).video)  # also once it was let go of
+            assert np.array_equal(found, video(clips.gather(FIRST, view(5, 16, True))))  # also once it was let go of
 
 
 def test_crops_of_a_file_that_may_be_written_keep_what_was_written(tmp_path: Path) -> None:
     np.save(tmp_path / "a.npy", noise(6, 64))
     private = np.load(tmp_path / "a.npy", mmap_mode="c")
     private[2] = 7
-    clips = video_windows(private, size=64)
+    clips = one_window(private, size=64)
     for _ in range(2):
-        assert np.array_equal(clips.gather(FIRST).video, scaled(np.asarray(private)))
+        assert np.array_equal(video(clips.gather(FIRST)), scaled(np.asarray(private)))
     assert (private[2] == 7).all()
 
 
@@ -209,12 +262,10 @@ def test_crops_that_were_read_do_not_stay_in_memory(tmp_path: Path) -> None:
 
     np.save(tmp_path / "a.npy", noise(400, 64))
     mapped = np.load(tmp_path / "a.npy", mmap_mode="r")
-    clips = video_windows(mapped, size=64)
+    clips = one_window(mapped, size=64)
     assert mapped.sum() > 0 and resident() > 4_000
-    found = clips.gather(FIRST).video
+    found = video(clips.gather(FIRST))
     assert resident() < 200 and np.array_equal(found, scaled(noise(400, 64)))
-    clips.gather_pixels(FIRST)
-    assert resident() < 200
 
 
 @pytest.mark.parametrize("part", [slice(None), slice(3, None), slice(None, None, 2), slice(None, None, -1)])
@@ -222,37 +273,52 @@ def test_parts_of_a_mapped_file_are_read_where_they_are(tmp_path: Path, part: sl
     pixels = noise(300, 64)
     np.save(tmp_path / "a.npy", pixels)
     found = open_array(tmp_path / "a.parquet", {"shape": [300, 64, 64, 3], "dtype": "uint8"})[part]
-    assert np.array_equal(video_windows(found, start=2, length=50, size=64).gather(FIRST).video, scaled(found[2:52]))
+    assert np.array_equal(video(one_window(found, start=2, length=50, size=64).gather(FIRST)), scaled(found[2:52]))
     valid = np.ones(len(found), np.bool_)
     valid[1:-2] = False  # the face before is far before
-    clips = video_windows(found, valid.tolist(), start=len(found) - 5, size=64, missing="previous")
+    clips = one_window(found, valid.tolist(), start=len(found) - 5, size=64, missing="previous")
     last = pixels[part]
-    assert np.array_equal(clips.gather(FIRST).video, scaled(last[[0, 0, 0, -2, -1]]))
+    assert np.array_equal(video(clips.gather(FIRST)), scaled(last[[0, 0, 0, -2, -1]]))
 
 
 def test_features_of_flipped_crops_are_taken_where_a_window_is_flipped() -> None:
-    clip = data("a", 8, features=True)
-    flipped = ClipData("a", {"hog": clip.features["hog"] + 100}, clip.valid, clip.labels, clip.labelled)
-    cuts = (0, 0, 4), (0, 2, 4), (0, 5, 3)
-    clips = VideoWindows(
-        windows([clip], *cuts),
-        [ClipCrops("a", noise(8), np.ones(8, np.bool_))],
-        size=12,
-        flipped=windows([flipped], *cuts),
+    vectors = np.arange(8, dtype=np.float32)[:, None]
+    valid = np.array([1, 1, 1, 1, 1, 1, 0, 1], np.bool_)
+    both = {"features": {"hog": vectors, "sound": vectors}, "valid": {"hog": valid, "sound": np.ones(8, np.bool_)}}
+    clips = [data("a", 8, flipped={"hog": vectors + 100}, **both), data("b", 8, **both)]
+    cuts = (0, 0, 4), (0, 2, 4), (0, 5, 3), (1, 0, 4)
+    scale = Standardisation(
+        {"hog": np.float32([1]), "sound": np.float32([0])}, {"hog": np.float32([2]), "sound": np.float32([1])}
     )
-    views = Views(np.zeros(3, int), np.zeros(3, int), np.array([False, True, True]), np.zeros((3, 2), int))
-    vectors = clips.gather(np.array([1, 0, 2]), views).windows.features["hog"][..., 0]
-    assert vectors.tolist() == [[2, 3, 4, 5], [100, 101, 102, 103], [105, 106, 107, 0]]
-    assert clips.gather(ALL).windows.features["hog"].max() == 7
+    index = windows(clips, *cuts).standardised(scale)
+    turned = np.array([False, True, True, True])
+    views = Views(np.zeros(4, int), np.zeros(4, int), turned, np.zeros((4, 2), int))
+    batch = index.gather(np.array([1, 0, 2, 3]), views)
+    assert batch.features["hog"][..., 0].tolist() == [
+        [0.5, 1, 1.5, 2],
+        [49.5, 50, 50.5, 51],
+        [52, 0, 53, 0],  # frame 6 is not described, and the window ends
+        [-0.5, 0, 0.5, 1],  # not known for this clip
+    ]
+    assert batch.features["sound"][1:, 0, 0].tolist() == [0, 5, 0]
+    assert index.gather(np.array([0])).features["hog"].max() == 1
 
 
-def test_features_of_flipped_crops_of_other_clips_are_refused() -> None:
-    crops = [ClipCrops("a", noise(8), np.ones(8, np.bool_))]
-    index = windows([data("a", 8, features=True)], (0, 0, 4))
-    with pytest.raises(SchemaError, match=r"flipped crops of clip a: .*other frames"):
-        VideoWindows(index, crops, size=12, flipped=windows([data("a", 7, features=True)], (0, 0, 4)))
-    with pytest.raises(ValueError, match="not those of the windows"):
-        VideoWindows(index, crops, size=12, flipped=windows([data("a", 8, features=True)], (0, 1, 4)))
+def test_features_of_flipped_crops_must_fit_and_be_numbers() -> None:
+    vectors = np.zeros((8, 2), np.float32)
+    known = {"features": {"hog": vectors}, "valid": {"hog": np.ones(8, np.bool_)}}
+    with pytest.raises(
+        SchemaError, match=r"hog features of flipped crops of clip a: are of shape \(7, 2\), .*\(8, 2\)"
+    ):
+        windows([data("a", 8, flipped={"hog": vectors[1:]}, **known)], (0, 0, 4))
+    with pytest.raises(ValueError, match="lbp features of flipped crops of clip a"):
+        windows([data("a", 8, flipped={"lbp": vectors}, **known)], (0, 0, 4))
+    broken = vectors.copy()
+    broken[3] = np.nan
+    index = windows([data("a", 8, flipped={"hog": broken}, **known)], (0, 1, 4))
+    assert not index.gather(FIRST).features["hog"].any()
+    with pytest.raises(InputError, match="hog features of flipped crops of clip a: hold NaN or infinity in frame 3"):
+        index.gather(FIRST, view(0, 0, True))
 
 
 @pytest.mark.parametrize(
@@ -260,37 +326,42 @@ def test_features_of_flipped_crops_of_other_clips_are_refused() -> None:
     [
         (noise(6, 18), {}, r"crops of clip b: are 18 x 18 px, expected 20 x 20 px; .*--size 20"),
         (noise(6, 20), {"side": 18}, r"crops of clip a: are 20 x 20 px, expected 18 x 18 px; .*--size 18"),
-        (noise(6, 20), {"size": 24}, r"crops of clip a: are 20 x 20 px, expected at least 24 x 24 px; .*--size 24"),
-        (noise(7, 20), {}, r"crops of clip b: are of 7 frames \(7 rows\), expected 6, as many as its labels"),
+        (noise(6, 20), {"crop": 24}, r"crops of clip a: are 20 x 20 px, expected at least 24 x 24 px; .*--size 24"),
         (noise(6, 20)[:, :19], {}, r"crops of clip b: are uint8 \(6, 19, 20, 3\), expected uint8 \(frames, s, s, 3\)"),
         (noise(6, 20).astype(np.float32), {}, r"crops of clip b: are float32 \(6, 20, 20, 3\)"),
+        (None, {}, r"clip b: has no crops of a face, expected crops of every clip"),
     ],
 )
-def test_crops_that_do_not_fit_are_refused_by_name(crops: Pixels, settings: dict[str, int], message: str) -> None:
-    index = windows([data("a", 6), data("b", 6)], (0, 0, 4))
-    every = [ClipCrops(name, one, np.ones(len(one), np.bool_)) for name, one in (("a", noise(6)), ("b", crops))]
+def test_crops_that_do_not_fit_are_refused_by_name(crops: Crops | None, settings: dict[str, int], message: str) -> None:
+    index = windows([data("a", 6, crops=noise(6)), data("b", 6, crops=crops)], (0, 0, 4))
     with pytest.raises(SchemaError, match=message):
-        VideoWindows(index, every, **{"size": 12, **settings})
+        index.seeing(Sight(**{"side": 20, "crop": 12, "size": 12, **settings}))
 
 
-@pytest.mark.parametrize("settings", [{"order": "grb"}, {"missing": "next"}, {"seen": 13}, {"seen": 0}])
+def test_rows_crops_and_labels_must_be_equally_many() -> None:
+    message = r"crops of clip a: are of 7 frames \(7 rows\), expected 6, as many as its labels"
+    with pytest.raises(SchemaError, match=message):
+        windows([data("a", 6, crops=noise(7))], (0, 0, 4))
+    with pytest.raises(SchemaError, match=message):
+        valid_windows([data("a", 6, crops=noise(7))], 4)
+    with pytest.raises(SchemaError, match=r"crops of clip a: are of 6 frames \(5 rows\), expected 6"):
+        windows([data("a", 6, crops=noise(6), present=np.ones(5, np.bool_))], (0, 0, 4))
+
+
+@pytest.mark.parametrize(
+    "settings", [{"order": "grb"}, {"missing": "next"}, {"seen": 13}, {"seen": 0}, {"crop": 18}, {"size": 0, "crop": 0}]
+)
 def test_settings_that_mean_nothing_are_refused(settings: dict[str, object]) -> None:
     with pytest.raises(ValueError, match="expected"):
-        video_windows(noise(4), **settings)
-
-
-def test_rows_and_crops_must_be_equally_many() -> None:
-    crops = ClipCrops("a", noise(6), np.ones(5, np.bool_))
-    with pytest.raises(SchemaError, match=r"crops of clip a: are of 6 frames \(5 rows\), expected 6"):
-        VideoWindows(windows([data("a", 6)], (0, 0, 4)), [crops], size=12)
+        Sight(**{"side": 20, "crop": 12, "size": 12, **settings})  # type: ignore[arg-type]
 
 
 def test_crops_and_views_must_belong_to_the_windows() -> None:
-    index = windows([data("a", 6)], (0, 0, 4))
+    crops = ClipCrops("b", noise(6), np.ones(6, np.bool_))
     with pytest.raises(ValueError, match="crops of clip b where those of a belong"):
-        VideoWindows(index, [ClipCrops("b", noise(6), np.ones(6, np.bool_))], size=12)
+        windows([dataclasses.replace(data("a", 6), crops=crops)], (0, 0, 4))
     with pytest.raises(ValueError, match="2 views of 1 windows"):
-        video_windows(noise(6)).gather(FIRST, centred(2, 20, 12))
+        one_window(noise(6)).gather(FIRST, centred(2, 20, 12))
 
 
 def test_views_are_uniform_and_go_on_from_a_state() -> None:
@@ -320,25 +391,25 @@ def test_settings_do_not_change_where_crops_are_and_a_share_is_a_part() -> None:
     assert plain.flipped.any() and not other.flipped.any()
     assert Augmentation(40, 30, flip=1).draw(50).flipped.all()
     share = other.of(np.array([4, 2]))
-    assert share.top.tolist() == other.top[[4, 2]].tolist() and share.hole(1, 30) == other.hole(2, 30)
+    assert share.top.tolist() == other.top[[4, 2]].tolist() and np.array_equal(share.holes(30), other.holes(30)[[4, 2]])
     assert Augmentation(30, 30).draw(9).top.tolist() == [0] * 9
     for wrong in ({"side": 29}, {"flip": 1.5}, {"cutout": -1}):
         with pytest.raises(ValueError, match="crops of 30"):
-            Augmentation(**{"side": 30, "size": 30, **wrong})  # type: ignore[arg-type]
+            Augmentation(**{"side": 30, "crop": 30, **wrong})  # type: ignore[arg-type]
 
 
 def test_valid_windows_have_a_face_and_labels_in_every_frame() -> None:
     valence = np.array([0, 0, 0, np.nan, 0, 0, 0, 0, 0, 0])
     present = np.array([1, 1, 1, 1, 1, 1, 1, 1, 0, 1], np.bool_)
-    clips = [data("a", 10, valence), data("b", 3)]
-    faces = [present, np.ones(3, np.bool_)]
-    found = valid_windows(clips, 3, faces)
+    clips = [data("a", 10, valence, noise(10), present), data("b", 3, crops=noise(3))]
+    found = valid_windows(clips, 3)
     assert found.clip.tolist() == [0, 0, 0, 1] and found.start.tolist() == [0, 4, 5, 0]
     assert found.length.tolist() == [3, 3, 3, 3]
-    assert valid_windows(clips, 3).start.tolist() == [0, 4, 5, 6, 7, 0]  # sound needs no face
+    heard = [dataclasses.replace(clips[0], crops=None), clips[1]]
+    assert valid_windows(heard, 3).start.tolist() == [0, 4, 5, 6, 7, 0]  # sound needs no face
     # of 4 frames a quarter is one: what lacks a label or a face
-    assert valid_windows(clips[:1], 4, faces[:1], missing=0.25).start.tolist() == [0, 1, 2, 3, 4, 5, 6]
-    assert valid_windows(clips[:1], 4, faces[:1], missing=0.24).start.tolist() == [4]
+    assert valid_windows(clips[:1], 4, missing=0.25).start.tolist() == [0, 1, 2, 3, 4, 5, 6]
+    assert valid_windows(clips[:1], 4, missing=0.24).start.tolist() == [4]
 
 
 def test_a_share_that_is_no_exact_number_counts_as_meant() -> None:
@@ -353,10 +424,11 @@ def test_clips_without_a_window_are_named(caplog: pytest.LogCaptureFixture) -> N
         found = valid_windows(clips, 4, missing=0.25)
     assert set(found.clip.tolist()) == {0}
     assert "short, bare" in caplog.text and "4 frames in a row, 1 of them excepted, with labels" in caplog.text
+    seen = [data("short", 3, crops=noise(3)), data("blind", 9, crops=noise(9), present=np.zeros(9, np.bool_))]
     with pytest.raises(
-        InputError, match=r"clips short, bare: have no window .*4 frames in a row with labels and a face;"
+        InputError, match=r"clips short, blind: have no window .*4 frames in a row with labels and a face;"
     ):
-        valid_windows(clips[1:], 4, [np.ones(3, np.bool_), np.ones(9, np.bool_)])
+        valid_windows(seen, 4)
 
 
 def test_an_epoch_has_as_many_windows_of_each_clip_uniform_over_its_starts() -> None:
@@ -413,35 +485,186 @@ def test_balance_needs_windows_of_both_kinds(sign: int, which: str) -> None:
         StartSampler(found, balance="valence")
 
 
+@pytest.mark.parametrize("kind", [Sampler, StartSampler])
+def test_samplers_are_used_alike(kind: Callable[..., Epochs]) -> None:
+    found = valid_windows([data("a", 50, np.linspace(-1, 1, 50)), data("b", 9)], 4)
+    first, other = (kind(found, balance="valence", seed=seed) for seed in (5, 6))
+    state = first.state
+    epoch = first.epoch()
+    assert len(epoch) == len(first) == len(other)
+    other.state = state
+    assert np.array_equal(other.epoch(), epoch)
+
+
 def test_drawn_windows_are_gathered_alike_each_time(tmp_path: Path) -> None:
     np.save(tmp_path / "a.npy", noise(40, 32))
-    found = valid_windows([data("a", 40)], 8)
-    crops = [ClipCrops("a", np.load(tmp_path / "a.npy", mmap_mode="r"), np.ones(40, np.bool_))]
+    clip = data("a", 40, crops=np.load(tmp_path / "a.npy", mmap_mode="r"))
+    found = valid_windows([clip], 8).seeing(Sight(32, 28, 28))
     batches = []
     for _ in range(2):
-        sampler, views = StartSampler(found, per_clip=6, seed=2), Augmentation(32, 28, cutout=7, seed=2)
-        batches.append(VideoWindows(found, crops, size=28).gather(sampler.epoch(), views.draw(6)))
-    assert batches[0].video.tobytes() == batches[1].video.tobytes()
-    assert np.array_equal(batches[0].flipped, batches[1].flipped)
+        sampler = StartSampler(found, per_clip=6, seed=2)
+        views = Augmentation(32, 28, cutout=7, jitter=0.1, seed=2)
+        batches.append(found.gather(sampler.epoch(), views.draw(6)))
+    assert video(batches[0]).tobytes() == video(batches[1]).tobytes()
+    assert np.array_equal(batches[0].first, batches[1].first)
+
+
+def literal(index: WindowedClips, chosen: NDArray[np.int64], views: Views, jitter: bool) -> NDArray[np.float32]:
+    """The network's input as one writes it down first, frame by frame."""
+    sight = index.sight
+    assert sight is not None
+    k = sight.crop // sight.size
+    batch = np.zeros((len(chosen), int(index.length[chosen].max()), sight.size, sight.size, 3), np.float32)
+    for row, window in enumerate(chosen.tolist()):
+        faces = index.clips[int(index.clip[window])].crops
+        assert faces is not None
+        start = int(index.start[window])
+        means = []
+        for step in range(int(index.length[window])):
+            frame = start + step
+            while sight.missing == "previous" and frame >= 0 and not faces.valid[frame]:
+                frame -= 1
+            if frame < 0 or not faces.valid[frame]:
+                batch[row, step] = np.nan
+                continue
+            top, left = int(views.top[row]), int(views.left[row])
+            picture = faces.frames[frame : frame + 1][0, top : top + sight.crop, left : left + sight.crop]
+            picture = picture.reshape(sight.size, k, sight.size, k, 3).astype(np.float64).mean(axis=(1, 3))
+            batch[row, step] = picture[:, ::-1] if views.flipped[row] else picture
+            # `seen` leaves the right and the bottom out of the picture that is given, and out of its mean
+            means.append(batch[row, step][: sight.given, : sight.given].mean(dtype=np.float64))
+        if jitter:
+            assert views.light is not None
+            brightness, contrast = views.light[row]
+            mean = np.mean(means) if means else 0
+            batch[row] = np.clip(brightness * (mean + contrast * (batch[row].astype(np.float64) - mean)), 0, 255)
+        batch[row] = (batch[row] - np.float32(127.5)) / np.float32(127.5)
+        batch[row][np.isnan(batch[row])] = -1 if sight.missing == "previous" else 0
+        first = views.centre[row] - views.cutout // 2
+        rows, columns = (slice(max(at, 0) // k, max(at + views.cutout, 0) // k) for at in first.tolist())
+        batch[row, :, rows, columns] = 0
+        batch[row, int(index.length[window]) :] = 0
+    batch = batch[:, :, : sight.given, : sight.given]
+    return (batch[..., ::-1] if sight.order == "bgr" else batch).transpose(0, 4, 1, 2, 3)
 
 
 @pytest.mark.parametrize("order", ["rgb", "bgr"])
 @pytest.mark.parametrize("missing", ["zeros", "previous"])
-@pytest.mark.parametrize(("seen", "cutout"), [(28, 0), (25, 9)])
-def test_pixels_that_are_finished_later_are_the_same_to_the_bit(
-    order: str, missing: str, seen: int, cutout: int
+@pytest.mark.parametrize(("crop", "seen"), [(14, 14), (14, 11), (28, 14), (28, 11)])
+@pytest.mark.parametrize(("cutout", "jitter"), [(0, 0.0), (8, 0.0), (8, 0.9)])
+def test_what_a_network_is_given_is_what_one_writes_down_first(
+    order: str, missing: str, crop: int, seen: int, cutout: int, jitter: float
 ) -> None:
     valid = np.random.default_rng(1).random((2, 40)) < 0.8
-    index = windows([data("a", 40), data("b", 40)], (0, 0, 9), (1, 30, 6), (0, 31, 9), (1, 4, 1))
-    crops = [ClipCrops(name, noise(40, 32, i), valid[i]) for i, name in enumerate("ab")]
-    clips = VideoWindows(index, crops, size=28, seen=seen, order=order, missing=missing)
-    views = Augmentation(32, 28, cutout=cutout, seed=4).draw(4)
+    valid[0, :2] = valid[0, 31:] = False
+    clips = [data(name, 40, crops=noise(40, 32, i), present=valid[i]) for i, name in enumerate("ab")]
+    sight = Sight(32, crop, 14, None if seen == 14 else seen, order, missing)
+    index = windows(clips, (0, 0, 9), (1, 30, 6), (0, 31, 9), (1, 4, 1)).seeing(sight)
+    views = Augmentation(32, crop, cutout=cutout, jitter=jitter, seed=4).draw(4)
     assert views.flipped.any() and not views.flipped.all()
     chosen = np.array([3, 0, 1, 2])
-    for seen_as in (views, None):
-        whole, pixels = clips.gather(chosen, seen_as), clips.gather_pixels(chosen, seen_as)
-        tensor = finished(pixels, torch.device("cpu"))
-        assert tensor.is_contiguous(memory_format=torch.channels_last_3d)
-        assert np.array_equal(tensor.numpy(), whole.video)
-        assert np.array_equal(pixels.visible, whole.visible) and np.array_equal(pixels.flipped, whole.flipped)
-    assert not whole.visible[:, :6].all()
+    batch = index.gather(chosen, views)
+    found, wanted = video(batch), literal(index, chosen, views, jitter > 0)
+    assert found.shape == wanted.shape == (4, 3, 9, seen, seen)
+    if jitter:
+        assert np.abs(found - wanted).max() < 1e-6
+        assert found.max() == 1 and (found == -1).any()  # some of it is cut off
+    else:
+        assert np.array_equal(found, wanted)  # to the bit
+    assert np.array_equal(video(index.gather(chosen)), literal(index, chosen, centred(4, 32, crop), False))
+    kind, summed = (np.uint8, 1) if crop == 14 else (np.int16, 4)
+    assert pixels_of(batch).values.dtype == kind == pixels_of(index.blank()).values.dtype
+    assert pixels_of(batch).summed == summed and not video(index.blank()).any()
+
+
+def a_batch_of_everything() -> Batch:
+    valid = np.random.default_rng(2).random(40) < 0.8
+    valid[:2] = False
+    index = windows([data("a", 40, crops=noise(40, 32), present=valid)], (0, 0, 9), (0, 30, 6), (0, 4, 9), (0, 9, 8))
+    views = Augmentation(32, 28, cutout=9, jitter=0.3, seed=4).draw(4)
+    assert views.flipped.any() and not views.flipped.all()
+    return index.seeing(Sight(32, 28, 14, order="bgr", missing="previous")).gather(np.arange(4), views)
+
+
+def test_a_gpu_is_asked_for_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    batch = a_batch_of_everything()
+    wanted = video(batch)
+    monkeypatch.setattr(pixels_module, "_window_by_window", lambda pixels: pixels_module._at_once(pixels, CPU))
+    assert np.array_equal(video(batch), wanted)
+
+
+@pytest.mark.gpu
+def test_a_gpu_gives_the_same_to_the_bit() -> None:
+    batch = a_batch_of_everything()
+    found = finished(pixels_of(batch), batch.inside, torch.device("cuda"))
+    assert found.is_contiguous(memory_format=torch.channels_last_3d)
+    assert np.array_equal(found.cpu().numpy(), video(batch))
+
+
+def test_processes_that_take_their_shares_see_what_one_sees() -> None:
+    clips = [data(name, 40, crops=noise(40, 32, i)) for i, name in enumerate("ab")]
+    found = valid_windows(clips, 8).seeing(Sight(32, 28, 28))
+    chosen = StartSampler(found, per_clip=5).epoch()
+    one, *several = (Augmentation(32, 28, cutout=9, jitter=0.2, seed=1) for _ in range(4))
+    whole = video(found.gather(chosen, one.draw(10)))
+    parts = []
+    for rank, process in enumerate(several):
+        share = np.array_split(np.arange(10), 3)[rank]
+        parts.append(video(found.gather(chosen[share], process.draw(10).of(share))))
+    assert np.array_equal(np.concatenate(parts), whole)
+
+
+def test_light_is_uniform_and_changes_nothing_else() -> None:
+    plain, lit = (Augmentation(40, 30, cutout=9, jitter=jitter, seed=1) for jitter in (0.0, 0.1))
+    for _ in range(3):
+        one, other = plain.draw(5000), lit.draw(5000)
+        for field in ("top", "left", "flipped", "centre"):
+            assert np.array_equal(getattr(one, field), getattr(other, field))
+        assert one.light is None and other.light is not None and other.light.shape == (5000, 2)
+        assert 0.9 <= other.light.min() < 0.901 and 1.099 < other.light.max() < 1.1
+        assert np.abs(other.light.mean(axis=0) - 1).max() < 5 * 0.2 / np.sqrt(12 * 5000)
+        assert abs(np.corrcoef(other.light.T)[0, 1]) < 5 / np.sqrt(5000)
+    again = Augmentation(40, 30, jitter=0.1)
+    again.state = lit.state
+    assert np.array_equal(again.draw(7).light, lit.draw(7).light)
+    with pytest.raises(ValueError, match="jitter 1"):
+        Augmentation(40, 30, jitter=1)
+
+
+def test_expressions_and_action_units_are_gathered_where_some_clip_has_them() -> None:
+    classes = np.array([0, 6, -1, 3, 2], np.int8)
+    units = np.array([[0, 1], [-1, 0], [1, 1], [0, 0], [1, -1]], np.int8)
+    known, other = data("a", 5, expression=classes, action_units=units), data("b", 4)
+    cuts = (0, 1, 3), (1, 0, 4), (0, 3, 2)
+    batch = windows([known, other], *cuts).gather(ALL)
+    assert batch.expression is not None and batch.action_units is not None
+    assert batch.expression.dtype == batch.action_units.dtype == np.int64
+    assert batch.expression.tolist() == [[6, -1, 3, -1], [-1] * 4, [3, 2, -1, -1]]
+    assert batch.action_units[..., 1].tolist() == [[0, 1, 0, -1], [-1] * 4, [0, -1, -1, -1]]
+    assert batch.clip.tolist() == [0, 1, 0]
+    blank = windows([known, other], *cuts).blank()
+    assert blank.expression is not None and blank.expression.tolist() == [[-1] * 3]
+    assert blank.action_units is not None and blank.action_units.tolist() == [[[-1, -1]] * 3]
+    without = windows([other], (0, 0, 4))
+    assert without.gather(FIRST).expression is without.gather(FIRST).action_units is without.blank().expression is None
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ({"expression": np.zeros(3, np.int8)}, r"expression labels of clip b: are of shape \(3,\), expected \(4,\)"),
+        (
+            {"expression": np.int8([0, 1, -2, 0])},
+            r"expression labels of clip b: -2 in frame 2, expected classes from 0",
+        ),
+        ({"action_units": np.zeros((4, 3), np.int8)}, r"action units of clip b: are of shape \(4, 3\), .*\(4, 2\)"),
+        ({"action_units": np.int8([[0, 1]] * 3 + [[1, 2]])}, r"action units of clip b: 2 in frame 3, expected 0 or 1"),
+    ],
+)
+def test_classes_that_cannot_be_are_refused_by_name(more: dict[str, object], message: str) -> None:
+    clips = [
+        data("a", 5, expression=np.zeros(5, np.int8), action_units=np.zeros((5, 2), np.int8)),
+        data("b", 4, **more),
+    ]
+    with pytest.raises(SchemaError, match=message):
+        windows(clips, (0, 0, 4))

@@ -6,6 +6,7 @@ import contextlib
 import importlib
 import io
 import os
+import resource
 import signal
 import sys
 from collections.abc import Iterable, Iterator
@@ -23,6 +24,7 @@ COMMANDS = (
     *("import-openface", "import-labels", "window", "train", "import-checkpoint", "predict", "score", "info"),
 )
 GROUPS = ("models",)  # commands that have commands of their own
+_MOST_FILES = 65_536  # that are open at a time: a mapped array holds one
 
 
 def make_app(names: Iterable[str] = (*COMMANDS, *GROUPS)) -> typer.Typer:
@@ -97,8 +99,17 @@ def _usage_error(error: Any) -> UsageError:
     return UsageError("command line", error.format_message().strip().rstrip("."), advice=f"usage: {usage}")
 
 
+def _allow_many_files() -> None:
+    """Raise the soft limit of open files: every array of a data set is mapped, and 1024 are soon reached."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = _MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, _MOST_FILES)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+
+
 def main() -> None:
     """Run the command line of this process, and end it."""
+    _allow_many_files()
     signal.signal(signal.SIGTERM, _terminate)
     if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # as under nohup
         signal.signal(signal.SIGHUP, _terminate)

@@ -19,10 +19,12 @@ from affcli.cli import networks
 from affcli.cli.options import configure
 from affcli.cli.settings import from_toml, toml
 from affcli.errors import InputError, UsageError
+from affcli.models import MODELS
 
 log = logging.getLogger(__name__)
 
 CONFIG = "config.toml"
+INITS = ("whole", "visual", "audio", "backbone")
 
 
 def _is_table(value: object) -> bool:
@@ -36,6 +38,11 @@ _PARTS: dict[str, tuple[Callable[[Any], bool], str]] = {  # of a configuration: 
         "a list of names",
     ),
     "devices": (lambda value: type(value) is int and value > 0, "a whole number of at least 1"),
+    "preset": (lambda value: isinstance(value, str), "a name in quotes"),
+    "init": (
+        lambda value: isinstance(value, dict) and all(isinstance(one, str) for one in value.values()),
+        "a table of directories, in quotes",
+    ),
     "training": (_is_table, "a table"),
     "network": (_is_table, "a table"),
     "runs": (_is_table, "a table"),
@@ -52,6 +59,9 @@ class Choice:
     training: configs.Training
     runs: configs.Runs
     devices: int = 1  # processes that share every batch; each draws its own dropout
+    init: Mapping[str, str] = dataclasses.field(
+        default_factory=dict
+    )  # what it begins with: by a name of INITS, a directory
 
 
 def choose(given: Mapping[str, Any], pairs: Iterable[str], file: Path | None, default_model: str) -> Choice:
@@ -59,16 +69,25 @@ def choose(given: Mapping[str, Any], pairs: Iterable[str], file: Path | None, de
 
     Raises InputError where the file cannot be read, UsageError where it or an option says what there is not.
     """
-    content = read(file) if file else {}
+    return chosen(given, pairs, read(file) if file else {}, str(file), default_model)
+
+
+def chosen(
+    given: Mapping[str, Any], pairs: Iterable[str], content: Mapping[str, Any], where: str, default_model: str
+) -> Choice:
+    """The choice of a command line, and of what a file says, which messages call `where`.  Raises as `choose` does."""
     model = given.get("model") or content.get("model", default_model)
     described = content.get("network", {})
     if described and model != content.get("model", model):
-        log.warning("%s: its [network] is of %s, and not used for %s", file, content["model"], model)
+        log.warning("%s: its [network] is of %s, and not used for %s", where, content["model"], model)
         described = {}
-    base = networks.values(model, described, f"{file}: [network]")
+    preset = given.get("preset") or content.get("preset", "")
+    base = networks.values(model, described, f"{where}: [network]", preset)
     network = networks.network_settings(model, pairs, base)
-    training = from_toml(configs.Training, content.get("training", {}), "affcli train", f"{file}: [training]")
-    runs = from_toml(configs.Runs, content.get("runs", {}), "affcli train", f"{file}: [runs]")
+    entry = MODELS[model]
+    own = {**entry.training, **entry.variant(preset).get("training", {})}
+    training = own | from_toml(configs.Training, content.get("training", {}), "affcli train", f"{where}: [training]")
+    runs = from_toml(configs.Runs, content.get("runs", {}), "affcli train", f"{where}: [runs]")
     encoders = tuple(given.get("encoder") or content.get("encoders", ()))
     return Choice(
         model,
@@ -77,7 +96,18 @@ def choose(given: Mapping[str, Any], pairs: Iterable[str], file: Path | None, de
         configure(configs.Training, {**training, **given}),
         configure(configs.Runs, {**runs, **given}),
         given.get("devices") or content.get("devices", 1),
+        _init(given, content.get("init", {}), where),
     )
+
+
+def _init(given: Mapping[str, Any], content: Mapping[str, str], where: str) -> dict[str, str]:
+    """What the network begins with.  Raises UsageError where the file says of something else what it begins with."""
+    if unknown := [name for name in content if name not in INITS]:
+        raise UsageError(
+            f"{where}: [init] {unknown[0]}", "is nothing", expected=" or ".join(INITS), advice="take it out of the file"
+        )
+    options = {name: given.get("init" if name == "whole" else f"init_{name}") for name in INITS}
+    return dict(content) | {name: str(path) for name, path in options.items() if path is not None}
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -86,18 +116,23 @@ def read(path: Path) -> dict[str, Any]:
     Raises InputError where it cannot be read, UsageError where it holds a part that there is not.
     """
     content = parsed(path)
+    check_parts(content, str(path))
+    return content
+
+
+def check_parts(content: Mapping[str, Any], where: str) -> None:
+    """Raise UsageError where a configuration holds a part that there is not, or one of another kind."""
     for name, value in content.items():
         if name not in _PARTS:
             raise UsageError(
-                f"{path}: {name}",
+                f"{where}: {name}",
                 "is no part of a configuration",
                 expected=f"one of {', '.join(_PARTS)}",
                 advice="write settings of training under [training], those of the network under [network]",
             )
         is_one, wanted = _PARTS[name]
         if not is_one(value):
-            raise UsageError(f"{path}: {name}", "is of another kind", expected=wanted, advice="correct it")
-    return content
+            raise UsageError(f"{where}: {name}", "is of another kind", expected=wanted, advice="correct it")
 
 
 def parsed(path: Path) -> dict[str, Any]:
@@ -123,6 +158,9 @@ def write(run: Path, choice: Choice, said: str) -> None:
         f"encoders = {toml(choice.encoders)}",
         f"devices = {choice.devices}",
     ]
+    if choice.init:
+        lines += ["", "[init]", "# The runs that it begins with."]
+        lines += [f"{name} = {toml(run)}" for name, run in choice.init.items()]
     for part, config in (("training", choice.training), ("network", choice.network), ("runs", choice.runs)):
         lines += ["", f"[{part}]"]
         for field in dataclasses.fields(config):

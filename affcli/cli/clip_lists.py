@@ -13,8 +13,7 @@ from affcli.errors import InputError, some
 
 log = logging.getLogger(__name__)
 
-_COLUMNS = ("clip", "subject")
-_EXPECTED = "CSV with the columns clip,subject, a line for each clip"
+_ALIKE = {"person": "subject"}  # names of one column
 
 
 def listed(path: Path | None, known: list[str], mismatch: str) -> set[str] | None:
@@ -51,8 +50,13 @@ def listed(path: Path | None, known: list[str], mismatch: str) -> set[str] | Non
     return names
 
 
-def listed_subjects(path: Path, known: list[str], used: list[str]) -> dict[str, str]:
+def listed_subjects(
+    path: Path, known: list[str], used: list[str], what: str = "subject", lack: str = "features"
+) -> dict[str, str]:
     """Who is seen in each of the clips `used`, which are among the clips `known`, as the CSV file `path` says.
+
+    Messages call whoever is seen `what`, "subject" or "person"; the column may have either name.  Clips that are not
+    `known` have no `lack`.
 
     A line names a clip or, where no clip has that name, a video: then it is of all its people.  Endings of video and
     label files are taken off.  That other names are not used is said.  Raises InputError where the file cannot be
@@ -61,14 +65,14 @@ def listed_subjects(path: Path, known: list[str], used: list[str]) -> dict[str, 
     from affcli.windows import by_video
 
     ending, named = _ending(), dict[str, tuple[str, int]]()
-    for line, cell, subject in _rows(path):
+    for line, cell, subject in _rows(path, what):
         clip = ending.sub("", cell)
         other, before = named.setdefault(clip, (subject, line))
         if other != subject:
             raise InputError(
                 f"{path}, line {line}",
                 f"says that '{subject}' is seen in '{clip}', and line {before} that '{other}' is",
-                expected="one subject for each clip",
+                expected=f"one {what} for each clip",
                 advice="correct one of them; the people of one video have clips of their own",
             )
     videos, clips = by_video(known), set(known)
@@ -77,13 +81,13 @@ def listed_subjects(path: Path, known: list[str], used: list[str]) -> dict[str, 
         for clip in videos.get(video, ()) if video not in clips else ():
             found.setdefault(clip, subject)
     if unknown := sorted(named.keys() - clips - videos.keys()):
-        log.warning("%s: names clips that have no features, not used: %s", path, some(unknown))
+        log.warning("%s: names clips that have no %s, not used: %s", path, lack, some(unknown))
     if unnamed := [clip for clip in used if clip not in found]:
         raise InputError(
             path,
             f"does not say who is seen in {some(unnamed)}",
             expected="a line for each clip",
-            advice=f"add a line such as {unnamed[0]},SUBJECT",
+            advice=f"add a line such as {unnamed[0]},{what.upper()}",
         )
     return {clip: found[clip] for clip in used}
 
@@ -96,25 +100,27 @@ def _ending() -> re.Pattern[str]:
     return re.compile(f"({'|'.join(map(re.escape, (TABLE, *TEXTS, *VIDEO_ENDINGS)))})$", re.IGNORECASE)
 
 
-def _rows(path: Path) -> Iterator[tuple[int, str, str]]:
+def _rows(path: Path, what: str) -> Iterator[tuple[int, str, str]]:
     """Each line's number, clip and subject; empty lines are passed over.  Raises InputError at the first wrong one."""
+    expected, columns = f"CSV with the columns clip,{what}, a line for each clip", {"clip": "clip", "subject": what}
     try:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(
-            path, f"cannot be read ({error})", expected=_EXPECTED, advice="check the path, and save it as UTF-8"
+            path, f"cannot be read ({error})", expected=expected, advice="check the path, and save it as UTF-8"
         ) from error
     reader = csv.reader(io.StringIO(text), strict=True)
     try:
-        header = [cell.strip().lower() for cell in next(reader, [])]
-        for name in _COLUMNS:
+        written = [cell.strip().lower() for cell in next(reader, [])]
+        header = [_ALIKE.get(cell, cell) for cell in written]
+        for name, called in columns.items():
             if header.count(name) != 1:
                 raise InputError(
                     path,
-                    f"has {header.count(name) or 'no'} column{'s' * (header.count(name) > 1)} '{name}' in line 1 "
-                    f"('{','.join(header)[:80]}')",
-                    expected=_EXPECTED,
-                    advice="put the line clip,subject at the top, and commas between its cells",
+                    f"has {header.count(name) or 'no'} column{'s' * (header.count(name) > 1)} '{called}' in line 1 "
+                    f"('{','.join(written)[:80]}')",
+                    expected=expected,
+                    advice=f"put the line clip,{what} at the top, and commas between its cells",
                 )
         for cells in reader:
             if not "".join(cells).strip():
@@ -123,12 +129,12 @@ def _rows(path: Path) -> Iterator[tuple[int, str, str]]:
             if len(cells) != len(header):
                 found, wanted = f"has {len(cells)} cell{'s' * (len(cells) != 1)}", f"{len(header)} as in line 1"
                 raise InputError(where, found, expected=wanted, advice="complete or correct the line")
-            clip, subject = (cells[header.index(name)].strip() for name in _COLUMNS)
+            clip, subject = (cells[header.index(name)].strip() for name in columns)
             if not clip or not subject:
-                found = f"names no {'subject' if clip else 'clip'}"
-                raise InputError(where, found, expected="a clip and its subject", advice="fill in the cell")
+                found = f"names no {what if clip else 'clip'}"
+                raise InputError(where, found, expected=f"a clip and its {what}", advice="fill in the cell")
             yield reader.line_num, clip, subject
     except csv.Error as error:
         raise InputError(
-            f"{path}, line {reader.line_num}", f"is no CSV ({error})", expected=_EXPECTED, advice="check its quotes"
+            f"{path}, line {reader.line_num}", f"is no CSV ({error})", expected=expected, advice="check its quotes"
         ) from error

@@ -37,12 +37,13 @@ def demo(
     start = time.monotonic()
     if on is not None and not on.is_file():
         raise InputError(on, "is no file", expected="a video for --on", advice="check the path")
-    print(f"Making labelled clips in {directory}/videos and {directory}/labels")
+    print(f"Making labelled clips in {directory}/videos, {directory}/labels and {directory}/expressions")
     _make_clips(directory, quick)
     _chain(directory, quick)
     print(f"\n{_CAUTION}\n")
     for place, what in (
-        ("videos/, labels/", "the clips and their labels, as Aff-Wild2 lays them out"),
+        ("videos/, labels/", "the clips and their valence and arousal, as Aff-Wild2 lays them out"),
+        ("expressions/", "a class for each frame, by the quadrant of its valence and arousal"),
         ("out/", "faces, audio, features and labels: a table per clip, with its array"),
         ("windows.parquet", "the index of windows"),
         ("run/", "the checkpoint and metrics.jsonl"),
@@ -58,8 +59,10 @@ def demo(
 def _make_clips(directory: Path, quick: bool) -> None:
     from affcli.files import explained
     from affcli.labels.affwild2 import write_labels
+    from affcli.labels.categories import write_expressions
     from affcli.media.write import write_video
     from affcli.synthetic.clip import synthesise
+    from affcli.synthetic.curves import quadrant_expression
     from affcli.synthetic.dataset import demo_clips
 
     clips = demo_clips(quick)
@@ -87,7 +90,10 @@ def _make_clips(directory: Path, quick: bool) -> None:
                 waveform=made.waveform,
                 sample_rate=made.sample_rate,
             )
-        write_labels(directory / "labels" / _SETS[clip.split] / f"{clip.name}.txt", made.valence, made.arousal)
+        labels = Path(_SETS[clip.split]) / f"{clip.name}.txt"
+        write_labels(directory / "labels" / labels, made.valence, made.arousal)
+        # Beside labels/ and not in it: a directory of labels has one file for each clip.
+        write_expressions(directory / "expressions" / labels, quadrant_expression(made.valence, made.arousal))
 
 
 def _chain(directory: Path, quick: bool) -> None:
@@ -99,7 +105,7 @@ def _chain(directory: Path, quick: bool) -> None:
     _run("embed", out, out, "--encoder", _FACE_ENCODER)
     _run("embed", out, out, "--encoder", _SOUND_ENCODER)
     for folder in _SETS.values():
-        _run("import-labels", labels / folder, out)
+        _run("import-labels", labels / folder, out, "--expressions", directory / "expressions" / folder)
     lists = ["--val", labels / _SETS["val"], "--test", labels / _SETS["test"]]
     _run("window", out, "--labels", out, "-o", windows, "--length", 15, "--overlap", 5, *lists)
     fit = ["--loss", "ccc", "--optimizer", "adam", "--lr", 0.001]

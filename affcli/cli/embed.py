@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import glob
 import logging
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from affcli.recipes import Recipe
     from affcli.tables import Table
 
 log = logging.getLogger(__name__)
@@ -48,6 +48,12 @@ def embed(
         "--name",
         help="What the features are called, OUT/<clip>.NAME.parquet; if not given, as the encoder: onnx-emo for "
         "onnx:nets/emo.onnx.",
+    ),
+    flip: bool = typer.Option(
+        False,
+        "--flip",
+        help="Mirror the crops, left to right, before the encoder reads them: for features of flipped video. They "
+        "belong in an OUT of their own, or under another --name.",
     ),
     device: str = DEVICE,
     half: bool = typer.Option(False, "--half", help="Half precision, where the encoder says that this is safe."),
@@ -80,6 +86,13 @@ def embed(
         raise UsageError(
             "--half", f"is not safe for {choice.name}", expected="full precision", advice="leave the option out"
         )
+    if flip and choice.entry.reads in ("audio", "landmarks"):
+        raise UsageError(
+            "--flip",
+            f"is nothing to {choice.name}, which reads {choice.entry.reads} and no pictures",
+            expected="an encoder of crops or film",
+            advice="leave the option out",
+        )
     config = settings.parse(choice.name, given, pairs)
     computed_on = _device(device, choice)
     on_cpu = computed_on == "cpu"
@@ -91,7 +104,9 @@ def embed(
     jobs = [Job(path, header) for path, header in tables.find(source, schema)]
     count = min(workers or (machine() if on_cpu else 1), len(jobs))
     shared = (threads or max(1, machine() // max(1, count))) if pooled else 1
-    order = Order(out, called, choice, config, setup, batch, shared, force)
+    order = Order(out, called, choice, config, setup, flip, batch, shared, force)
+    if not force:
+        _check_place(order)
     run = Run(len(jobs))
     frames = functools.partial(_rows, jobs)
     work_through(f"embed {called}", jobs, functools.partial(_work, order), count, run, frames)
@@ -117,6 +132,7 @@ class Order:
     choice: Choice
     config: Any
     setup: Setup
+    flip: bool  # mirror the crops first
     batch: int
     threads: int  # that share the crops of one clip
     force: bool
@@ -187,18 +203,43 @@ def _opened(choice: Choice, config: Any, setup: Setup) -> Any:
     return encoder
 
 
-def _recipe(order: Order, encoder: Any, parent: Recipe) -> Recipe:
+def _check_place(order: Order) -> None:
+    """Raise SchemaError where features of flipped crops would take the place of others, or others theirs."""
+    from affcli.headers import read_kind
+    from affcli.schemas import FEATURES
+
+    flip = _settings(order, _opened(order.choice, order.config, order.setup)).get("flip")
+    for path in sorted(order.out.glob(f"[!.]*.{glob.escape(order.called)}.parquet")):
+        try:
+            header = read_kind(path, FEATURES)
+        except (InputError, SchemaError):
+            continue  # damaged or foreign: no features that could be lost
+        made = header.recipe.get("config")
+        if header.facts.get("encoder") == order.called and isinstance(made, dict) and made.get("flip") != flip:
+            kinds = ("flipped crops", "crops as they are")
+            raise SchemaError(
+                path,
+                f"holds features of {kinds[order.flip]}",
+                expected=f"those of {kinds[not order.flip]}, or no features of that name",
+                advice="choose another OUT or another --name, or replace them with --force",
+            )
+
+
+def _settings(order: Order, encoder: Any) -> dict[str, Any]:
+    """What the recipe says of the encoder and of what it is given."""
     from affcli import recipes
 
     # A file beside the weights may have settings too: those that were used are the encoder's own.
     made = {"encoder": order.choice.recipe_name, **recipes.plain(getattr(encoder, "config", order.config))}
+    if order.flip:
+        made["flip"] = True
     if order.setup.half:
         made["half"] = True
     if package := ENCODERS.origin(order.choice.name):
         made["package"] = package
     if order.choice.entry.packages:  # what they compute changes with their version
         made["packages"] = {name: version(name) for name in order.choice.entry.packages}
-    return recipes.recipe("embed", made, weights=encoder.weights, parents=[parent])
+    return made
 
 
 def _work(order: Order, _shared: bool, job: Job, report: Report) -> Tally:
@@ -208,7 +249,8 @@ def _work(order: Order, _shared: bool, job: Job, report: Report) -> Tally:
 
     entry, encoder = order.choice.entry, _opened(order.choice, order.config, order.setup)
     table = tables.read(job.path, schemas.AUDIO if entry.reads == "audio" else schemas.FACES)
-    recipe = _recipe(order, encoder, table.header.recipe)
+    made = _settings(order, encoder)
+    recipe = recipes.recipe("embed", made, weights=encoder.weights, parents=[table.header.recipe])
     target = table_path(order.out, table.clip, order.called)
     inputs = [recipes.source(job.path)]
     if not order.force and tables.keep(target, schemas.FEATURES, recipe, inputs):
@@ -244,7 +286,7 @@ def _vectors(order: Order, encoder: Any, table: Table) -> Iterator[NDArray[np.fl
     from affcli.cli.views import view_of
     from affcli.features.encode import default_batch, encode_clip, encode_crops
 
-    view = view_of(table, order.choice.entry.reads)
+    view = view_of(table, order.choice.entry.reads, order.flip)
     if order.choice.entry.reads != "crops":
         return encode_clip(encoder, view)
     return encode_crops(encoder, view, order.batch or default_batch(order.setup.device), order.threads)

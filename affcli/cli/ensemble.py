@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from affcli.configs import Prediction
+from affcli.configs import M3tIdentity, Prediction
 from affcli.errors import UsageError
+from affcli.models import sees
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from affcli.cli.featuresets import FeatureFile
-    from affcli.cli.to_predict import Clip, Work
+    from affcli.cli.to_predict import Clip, Files, Work
     from affcli.labels.affect import Affect
     from affcli.recipes import Recipe
     from affcli.smoothing import Smoothing
@@ -25,12 +26,15 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+BATCH, BATCH_SEEN = 256, 16  # windows at a time, of networks that read features alone and of those that see
+
 
 def runs_of(paths: list[Path], config: Prediction) -> list[Checkpoint]:
     """The checkpoints of one or more runs.
 
     Raises InputError and SchemaError as `checkpoint.load` does, UsageError where several are asked for and there is
-    only one, one comes twice, or its validation CCC is to count and it has none; with `--smooth auto` as `tuned` does.
+    only one, one comes twice or tells people apart, or its validation CCC is to count and it has none; with `--smooth
+    auto` as `tuned` does.
     """
     from affcli.smoothing import AUTO
     from affcli.training.checkpoint import load
@@ -46,6 +50,13 @@ def runs_of(paths: list[Path], config: Prediction) -> list[Checkpoint]:
     for path in paths:
         named = path.name in DESCRIPTIONS
         checkpoint = load(path.parent, path.stem) if named else load(path)
+        if isinstance(checkpoint.description.network, M3tIdentity):
+            raise UsageError(
+                path,
+                f"is a {checkpoint.description.model}, which tells people apart",
+                expected="a run of a network of valence and arousal",
+                advice="train one that begins with it: affcli train --init-backbone",
+            )
         for other in runs:
             if other.description.tensors == checkpoint.description.tensors:
                 raise UsageError(
@@ -164,49 +175,94 @@ class Ensemble:
 
     runs: list[Checkpoint]
     config: Prediction
-    batch: int
+    batch: int | None  # windows at a time; by default BATCH, and BATCH_SEEN of a network that sees
     device: Any
 
-    def predict(self, clip: Clip, files: dict[str, FeatureFile]) -> Affect:
-        """Valence and arousal of one clip."""
+    def predict(self, clip: Clip, files: Files) -> Affect:
+        """Valence and arousal of one clip, and its expressions and action units where networks have them.
+
+        A frame's expression is that of the highest probability (softmax) on average over the networks that have
+        expressions, and it shows an action unit where the mean logit of those that have that one is above 0.  Networks
+        count alike in both, and neither is smoothed.
+        """
         import numpy as np
 
-        from affcli.cli.windowed import clip_data
         from affcli.labels.affect import HIGH, LOW, Affect
         from affcli.smoothing import AUTO, parse, smooth_both
 
-        data = clip_data(clip.name, files, None)
-        time_us = next(iter(files.values())).time_us
-        curves = [self._curves(i, clip, data) for i in range(len(self.runs))]
+        data, time_us = files.data(clip.name), files.time_us
+        said = [self._said(i, clip, data) for i in range(len(self.runs))]
+        curves = [np.clip(one[:, -2:], LOW, HIGH) for one in said]
         if self.config.smooth == AUTO:
             curves = [smooth_both(one, time_us, tuned(run)) for one, run in zip(curves, self.runs, strict=True)]
         values, std = (curves[0], None) if len(curves) == 1 else self._combined(np.stack(curves))
         if self.config.smooth != AUTO:
             values = smooth_both(values, time_us, parse(self.config.smooth))
         values = np.clip(values, LOW, HIGH)
-        return Affect(clip.name, values[:, 0], values[:, 1], time_us, std=std if self.config.std else None)
+        return Affect(
+            clip.name,
+            values[:, 0],
+            values[:, 1],
+            time_us,
+            std=std if self.config.std else None,
+            expression=self._expression(said),
+            action_units=self._action_units(said),
+        )
 
-    def _curves(self, i: int, clip: Clip, data: ClipData) -> NDArray[np.float64]:
-        """What run `i` says of a clip of n frames: (n, 2)."""
+    @functools.cached_property
+    def _networks(self) -> list[Any]:
+        """The networks, ready to predict, by run."""
+        from affcli.models.inference import ready
+
+        return [ready(run.model, self.device, self.config.precision) for run in self.runs]
+
+    def _said(self, i: int, clip: Clip, data: ClipData) -> NDArray[np.float64]:
+        """All that run `i` says of a clip of n frames: (n, K), valence and arousal last."""
         import numpy as np
 
-        from affcli.prediction import predict
+        from affcli.prediction import outputs
         from affcli.training.data import WindowedClips
+        from affcli.training.sight import Sight
 
         run = self.runs[i]
-        encoders = run.description.features
+        encoders, network = run.description.features, run.description.network
         data = dataclasses.replace(
             data,
             features={name: data.features[name] for name in encoders},
             valid={name: data.valid[name] for name in encoders},
+            crops=data.crops if sees(network) else None,
         )
-        if not any(valid.any() for valid in data.valid.values()):
+        sight = None
+        if data.crops:
+            sight = Sight.of(data.crops.frames.shape[1], network)
+        if not any(valid.any() for valid in [*data.valid.values(), *([data.crops.valid] if data.crops else [])]):
             whose = "its predictions mean" if len(self.runs) == 1 else f"the predictions of {run.path} mean"
-            log.warning("clip %s: no features describe any of its frames; %s nothing", clip.name, whose)
+            what = " or ".join(["features"] * bool(encoders) + ["crops"] * bool(data.crops))
+            log.warning("clip %s: no %s describe any of its frames; %s nothing", clip.name, what, whose)
         starts, lengths = clip.windows[i](data.frames)
         which = np.zeros(len(starts), np.int64)
-        batches = WindowedClips([data], which, starts, lengths, run.standardisation).batches(self.batch)
-        return predict(run.model, batches, data.frames, self.device, self.config.overlap_weights)
+        windows = WindowedClips([data], which, starts, lengths, run.standardisation, sight)
+        batches = windows.batches(self.batch or (BATCH_SEEN if sight else BATCH))
+        return outputs(self._networks[i], batches, data.frames, self.device, self.config.overlap_weights)
+
+    def _expression(self, said: list[NDArray[np.float64]]) -> NDArray[np.int8] | None:
+        """The expression of each frame, (n,), by what the runs say, (n, K) each; None where none has any."""
+        from affcli.prediction import classes
+
+        counts = [getattr(run.description.network, "expressions", 0) for run in self.runs]
+        logits = [one[:, :count] for one, count in zip(said, counts, strict=True) if count]
+        return classes(logits) if logits else None
+
+    def _action_units(self, said: list[NDArray[np.float64]]) -> dict[str, NDArray[np.int8]]:
+        """Whether each frame shows each of the action units that the runs have: (n,) by name."""
+        from affcli.prediction import present
+
+        logits: dict[str, list[NDArray[np.float64]]] = {}
+        for run, one in zip(self.runs, said, strict=True):
+            names = getattr(run.description.network, "action_units", ())
+            for name, column in zip(names, one[:, one.shape[1] - 2 - len(names) : -2].T, strict=True):
+                logits.setdefault(name, []).append(column)
+        return {name: present(columns) for name, columns in logits.items()}
 
     def _combined(self, curves: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Mean and standard deviation (n, 2) of the curves of m runs (m, n, 2)."""

@@ -8,18 +8,50 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from affcli import configs
+from affcli.cli.networks import network_settings
 from affcli.errors import SchemaError, UsageError, some
+from affcli.models import MODELS
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
     from affcli.models.gru_fusion import GruFusion
+    from affcli.windows import FeatureSet
 
     Arrays = Mapping[str, NDArray[np.generic]]
 
+STANDARDISATION = "windows"
 MOST_TRIED = 5  # branches whose orders, 120 at most, are all tried
 HOW_TO_ORDER = "name the encoders in the order in which Keras concatenates their branches"
+
+
+def settings(model: str, pairs: Iterable[str], preset: str) -> Any:
+    """The settings of the network `model`: those of `preset`, and `pairs`.
+
+    Raises UsageError where it is none that Keras trained, and as `network_settings` does.
+    """
+    entry = MODELS[model]
+    if not issubclass(entry.config, configs.GruFusion):
+        raise UsageError(
+            f"--model {model}",
+            "is no network that Keras trained",
+            expected="one of the GRU-fusion paper, such as gru-fusion",
+            advice="choose another (affcli models list), or --from m3t",
+        )
+    return network_settings(model, pairs, entry.settings(preset))
+
+
+def take(net: GruFusion, file: Path, sets: Mapping[str, FeatureSet], order: str) -> dict[str, Any]:
+    """Give `net` the weights in `file`; returns the order of Keras's branches, for the recipe.
+
+    Raises UsageError as `ordered` and `fill` do, SchemaError as `fill`, InputError and AssetError as `read_arrays`.
+    """
+    from affcli.training.keras_file import read_arrays
+
+    told = ordered(order, list(sets))
+    return {"order": fill(net, read_arrays(file), told, file)}
 
 
 def ordered(text: str, encoders: Sequence[str]) -> list[str] | None:

@@ -70,6 +70,7 @@ def _table(path: Path) -> dict[str, Any]:
     schema = tables.read_header(path).schema
     table = tables.read(path, schema)
     described = table.header.to_json()
+    held = table.data.column_names
     if table.header.array is not None:
         tables.verify_array(path, table.header)
         file = array_path(path)
@@ -80,7 +81,7 @@ def _table(path: Path) -> dict[str, Any]:
         "schema": schema.name,
         "doc": schema.doc,
         "rows": table.data.num_rows,
-        "columns": [dataclasses.asdict(column) for column in schema.columns],
+        "columns": [dataclasses.asdict(one) for one in schema.columns if not one.optional or one.name in held],
         **({"tracks": _tracks(table)} if schema == TRACKS else {}),
         **described,
     }
@@ -225,6 +226,8 @@ def _tree(name: str, value: Any, depth: int) -> Iterator[str]:
 def _plain(value: Any) -> str:
     if value in (None, "", [], {}):
         return "none"
+    if isinstance(value, list) and len(value) > MANY:
+        return f"{json.dumps(value[:MANY], ensure_ascii=False)} and {len(value) - MANY} more"
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 

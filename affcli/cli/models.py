@@ -11,7 +11,7 @@ from typing import Any
 import typer
 
 from affcli import weights
-from affcli.cli import settings
+from affcli.cli import network_pages
 from affcli.cli.options import command
 from affcli.cli.progress import say
 from affcli.errors import AssetError, UsageError
@@ -28,9 +28,13 @@ NAME = typer.Argument(
 
 
 def _list(as_json: bool = typer.Option(False, "--json", help="One JSON object per line.")) -> None:
-    """List the weights that are known, with licence, size and where they are, and the networks for affcli train."""
+    """List the weights that are known, with licence, size and where they are, and the networks for affcli train.
+
+    Of networks: the CCC of valence, arousal and their mean that was published for the validation clips of Aff-Wild2,
+    and what they read.
+    """
     rows = [_described(name) for name in WEIGHTS]
-    networks = [_network(name) for name in MODELS]
+    networks = [network_pages.network(name) for name in MODELS]
     if as_json:
         for row in [*rows, *networks]:
             print(json.dumps(row, ensure_ascii=False))
@@ -39,7 +43,7 @@ def _list(as_json: bool = typer.Option(False, "--json", help="One JSON object pe
     table += [(row["name"], row["kind"], row["licence"], _megabytes(row["size"]), row["state"]) for row in rows]
     _print_columns(table)
     print()
-    _print_columns([("NETWORK", "INPUTS", "WHAT"), *((row["name"], row["inputs"], row["what"]) for row in networks)])
+    print("\n".join(network_pages.table(networks)))
 
 
 def _print_columns(table: Sequence[tuple[str, ...]]) -> None:
@@ -58,17 +62,16 @@ def show(
 ) -> None:
     """Show everything about one set of weights or one network.
 
-    Of weights: licence, address, SHA-256, paper, where the file is. Of a network: what it reads, and its settings with
-    default, meaning, unit or words, and source.
+    Of weights: licence, address, SHA-256, paper, where the file is. Of a network: what it reads, the published CCC,
+    what it is trained with where nothing else is said, its presets, and its settings with default, meaning, unit or
+    words, and source.
     """
     described = _ABOUT[name](name)
-    chosen = described.pop("settings", {})
     for key, value in described.items():
-        if value is not None:
-            shown = _megabytes(value) if key in ("size", "download") else value
-            print(f"{key.replace('_', ' ') + ':':<17} {shown}")
-    if chosen:
-        print("\n".join(["", "settings, each as --set NAME=VALUE:", *settings.page(chosen, "{}={}".format)]))
+        if value is not None and key not in network_pages.LONG:
+            print(f"{key.replace('_', ' ') + ':':<17} {_SHOWN.get(key, str)(value)}")
+    if name in MODELS:
+        print("\n".join(network_pages.page(described)))
 
 
 def pull(
@@ -167,29 +170,21 @@ def _described(name: str) -> dict[str, Any]:
     }
 
 
-def _network(name: str) -> dict[str, Any]:
-    """All that is known of one network, as plain values."""
-    known = MODELS[name]
-    return {
-        "name": name,
-        "kind": "network",
-        "what": known.doc,
-        "inputs": f"one set of {known.modality} features"
-        if known.modality
-        else "any sets of audio, face, pose features",
-        "licence": known.licence,
-        "source": known.source,
-        "settings": settings.described(known.config),
-    }
-
-
 _ABOUT: Registry[Callable[[str], dict[str, Any]]] = Registry(
-    "name of weights or of a network", {**dict.fromkeys(WEIGHTS, _described), **dict.fromkeys(MODELS, _network)}
+    "name of weights or of a network",
+    {**dict.fromkeys(WEIGHTS, _described), **dict.fromkeys(MODELS, network_pages.network)},
 )
 
 
 def _megabytes(size: int) -> str:
     return f"{size / 1e6:.1f} MB"
+
+
+_SHOWN: dict[str, Callable[[Any], str]] = {
+    "size": _megabytes,
+    "download": _megabytes,
+    "published": network_pages.published,
+}
 
 
 def _may_fetch(name: str, address: str, offline: bool) -> None:

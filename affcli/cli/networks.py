@@ -16,20 +16,21 @@ def network_settings(model: str, pairs: Iterable[str], base: Any = None) -> Any:
     What the pairs leave out is as in `base`, such as what `values` gave, or as by default.  Raises UsageError where
     there is no such network or setting, where a value is none of its kind, or where one is given twice.
     """
-    config = MODELS[model].config
+    entry = MODELS[model]
     wording = settings.Wording(model, _pair, str, settings.shown, settings.COMMAS)
-    chosen = settings.checked(config, settings.with_pairs({}, pairs), wording, settings.from_text)
-    return config(**chosen) if base is None else dataclasses.replace(base, **chosen)
+    chosen = settings.checked(entry.config, settings.with_pairs({}, pairs), wording, settings.from_text)
+    return dataclasses.replace(entry.settings() if base is None else base, **chosen)
 
 
-def values(model: str, mapping: Mapping[str, Any], where: str = "[network]") -> Any:
+def values(model: str, mapping: Mapping[str, Any], where: str = "[network]", preset: str = "") -> Any:
     """The settings of the network `model` from values as TOML holds them: int, float, bool, str, list.
 
-    What they leave out is as by default; `where` is what messages call the place they come from.  Raises UsageError
-    where there is no such network or setting, or where a value is none of its kind.
+    What they leave out is as in the preset, or as by default; `where` is what messages call the place they come from.
+    Raises UsageError where there is no such network, preset or setting, or where a value is none of its kind.
     """
-    config = MODELS[model].config
-    return config(**settings.from_toml(config, mapping, model, where))
+    entry = MODELS[model]
+    chosen = settings.from_toml(entry.config, mapping, model, where)
+    return dataclasses.replace(entry.settings(preset), **chosen)
 
 
 def _pair(name: str, value: str | None) -> str:

@@ -14,14 +14,17 @@ from affcli import configs, recipes
 from affcli.cli import launch
 from affcli.cli.choice import Choice
 from affcli.cli.record import Record
-from affcli.errors import AffcliError, SchemaError, some
-from affcli.models import inputs_of
+from affcli.errors import AffcliError, SchemaError, UsageError, some
+from affcli.models import inputs_of, sees
 
 if TYPE_CHECKING:
-    from affcli.cli.windowed import Index
+    from affcli.cli.beginnings import Begun
+    from affcli.cli.people import PeoplePrepared
+    from affcli.cli.windowed import Beside, Index
     from affcli.training.checkpoint import Checkpoint
     from affcli.training.data import WindowedClips
     from affcli.training.description import Description
+    from affcli.training.tasks import Task
     from affcli.training.world import World
     from affcli.windows import FeatureSet, Part
 
@@ -42,6 +45,9 @@ class Job:
     held_out: tuple[str, ...] | None = None  # the clips of the fold, or None for the split of the windows
     fold: Mapping[str, Any] = field(default_factory=dict)  # what the recipe says of the fold
     tensorboard: bool = False
+    crops: Path | None = None  # directory of faces tables, for networks that see
+    flipped: Path | None = None  # directory of features of flipped crops
+    people: Path | None = None  # CSV file of who each track shows, for networks that tell people apart
 
     def __str__(self) -> str:
         return str(self.out)
@@ -56,7 +62,7 @@ class Outcome:
     kept: bool
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Prepared:
     """A job whose inputs were looked at."""
 
@@ -65,30 +71,68 @@ class Prepared:
     sets: dict[str, FeatureSet]
     recipe: recipes.Recipe
     inputs: list[dict[str, str]]
+    beside: Beside
+    begun: Begun
+    people: tuple[str, ...] = ()  # it tells nobody apart
 
-    def part(self, part: Part) -> WindowedClips:
-        """The windows of one part of the clips.  Raises as `windows_of` does."""
+    @property
+    def plan(self) -> configs.Windows:
+        """How clips are cut where whole clips are predicted."""
+        return configs.Windows(self.index.facts.length, self.index.facts.overlap)
+
+    @property
+    def task(self) -> Task:
+        """What the network is trained for."""
+        from affcli.training.tasks import task_of
+
+        return task_of(self.job.choice.network)
+
+    def parts(self) -> tuple[WindowedClips, WindowedClips]:
+        """The windows of the train clips and those of the val clips.  Raises as `windows_of` does."""
+        return self._part("train"), self._part("val")
+
+    def _part(self, part: Part) -> WindowedClips:
         from affcli.cli.windowed import windows_of
+        from affcli.training.starts import valid_windows
 
-        return windows_of(self.index, list(self.sets), part, self.job.held_out)
+        training = self.job.choice.training
+        windows = windows_of(self.index, list(self.sets), part, self.job.held_out, self.beside)
+        if part == "train" and training.per_clip:
+            windows = valid_windows(windows.clips, self.plan.length, training.missing_share)
+        return seeing(windows, self)
+
+
+def seeing(windows: WindowedClips, made: Prepared | PeoplePrepared) -> WindowedClips:
+    """The windows with their crops, where the network of a job is to see them."""
+    from affcli.training.sight import Sight
+
+    network, crops = made.job.choice.network, made.beside.crops
+    if crops is None:
+        return windows
+    return windows.seeing(Sight.of(crops.side, network))
 
 
 def sets_of(choice: Choice, index: Index) -> dict[str, FeatureSet]:
     """The feature sets that a network is fitted to.  Raises UsageError and SchemaError where they do not fit it."""
     from affcli.cli.windowed import chosen_sets
 
-    return inputs_of(choice.model, chosen_sets(index, choice.encoders))
+    return inputs_of(choice.model, chosen_sets(index, choice.encoders), choice.network)
 
 
-def prepare(job: Job) -> Prepared:
+def prepare(job: Job, begins: bool = True) -> Prepared:
     """Look at what a job is to be made of.  Raises UsageError, InputError and SchemaError where that is not possible.
+
+    Without `begins`, the runs that it begins with are not looked at, which may still have to be trained.
 
     The number of devices is part of the recipe where there are several: each process draws its own dropout.
     """
+    from affcli.cli.beginnings import Begun, read_begun
     from affcli.cli.windowed import read_windows
 
     index, choice = read_windows(job.windows), job.choice
     sets = sets_of(choice, index)
+    beside = beside_of(job, sets)
+    begun = read_begun(job, sets, beside.crops) if begins else Begun()
     settings = {
         "model": choice.model,
         "encoders": list(sets),
@@ -97,8 +141,43 @@ def prepare(job: Job) -> Prepared:
         **job.fold,
         **({"devices": choice.devices} if choice.devices > 1 else {}),
     }
-    return Prepared(
-        job, index, sets, recipes.recipe("train", settings, parents=[index.recipe]), [recipes.source(job.windows)]
+    parents = [index.recipe, *beside.recipes, *begun.recipes]
+    recipe = recipes.recipe("train", settings, weights=begun.weights, parents=parents)
+    taking_part = [clip for clip in index.windows if index.facts.clips[clip].split != "test"]
+    inputs = [recipes.source(job.windows), *beside.sources(taking_part)]
+    return Prepared(job, index, sets, recipe, inputs, beside, begun)
+
+
+def beside_of(job: Job, sets: Mapping[str, FeatureSet]) -> Beside:
+    """What a job's clips are given beside their features.
+
+    Raises UsageError where crops are needed and not given, or the other way round.
+    """
+    from affcli.cli.crop_files import find_crops, find_flipped
+    from affcli.cli.windowed import Beside
+
+    model, network = job.choice.model, job.choice.network
+    if sees(network) != (job.crops is not None):
+        raise UsageError(
+            f"--model {model}",
+            "sees crops, and there is no --crops"
+            if sees(network)
+            else f"sees nothing, and there is --crops {job.crops}",
+            expected="--crops DIR, the faces that affcli extract-faces made" if sees(network) else "no --crops",
+            advice="add it" if sees(network) else "leave it out",
+        )
+    if job.flipped and not (job.crops and any(one.modality != "audio" for one in sets.values())):
+        raise UsageError(
+            f"--flip-features {job.flipped}",
+            f"is of no use to --model {model}, which reads no features of crops beside them",
+            expected="a network that does, such as m3t-visual.emotion",
+            advice="leave it out",
+        )
+    pictured = {name: one for name, one in sets.items() if one.modality != "audio"}
+    return Beside(
+        find_crops(job.crops) if job.crops else None,
+        find_flipped(job.flipped, pictured) if job.flipped else None,
+        getattr(network, "action_units", ()),
     )
 
 
@@ -107,29 +186,31 @@ def fit_one(job: Job, world: World) -> Outcome:
 
     Raises as `prepare` and `training.fit.Fit` do, SchemaError where another unfinished training stands in its place.
     """
+    from affcli.cli.beginnings import network_of
     from affcli.models.device import pick
     from affcli.training import checkpoint, description
-    from affcli.training.data import fit_standardisation
-    from affcli.training.fit import Fit, new_model
+    from affcli.training.fit import Fit
     from affcli.training.optimisation import check
 
     if job.again == "force" and launch.begun(job.out):  # before one of the processes died
         job = dataclasses.replace(job, again="keep")
-    made, choice = prepare(job), job.choice
+    made, choice = prepared(job), job.choice
     device = world.device or pick(job.device)
     check(choice.training, device, world.size)
     if job.again != "force" and (kept := description.keep(job.out, made.recipe, made.inputs)):
         return Outcome(kept, _epochs(job.out) or kept.epoch, kept=True)
-    train, val = made.part("train"), made.part("val")
+    train, val = made.parts()
     last = _broken_off(made)
     if last is None:
-        net = new_model(choice.model, made.sets, choice.network, choice.training.seed)
-        scale = fit_standardisation(train)
+        net, scale = network_of(made, train)
     else:
         net, scale = last.model, last.standardisation
+    if choice.training.stage == "fuse":
+        net.freeze_encoders()
     train, val = train.standardised(scale), val.standardised(scale)
     run = Record(made, checkpoint.Checkpoint(job.out, _described(made), net, scale), last)
-    fit = Fit(net, train, val, choice.training, device, run.show, state=last.state if last else None, world=world)
+    state = last.state if last else None
+    fit = Fit(net, train, val, choice.training, device, run.show, task=made.task, state=state, world=world)
     finished = None
     world.meet()  # before this, every process has read what stood there; after it, the first one writes
     with contextlib.ExitStack() as stack:
@@ -146,6 +227,15 @@ def fit_one(job: Job, world: World) -> Outcome:
     return Outcome(finished or description.read_description(job.out), len(run.history), kept=False)
 
 
+def prepared(job: Job, begins: bool = True) -> Prepared | PeoplePrepared:
+    """A job whose inputs were looked at: windows of affect, or people.  Otherwise as `prepare`."""
+    if isinstance(job.choice.network, configs.M3tIdentity):
+        from affcli.cli.people import prepare_people
+
+        return prepare_people(job)
+    return prepare(job, begins)
+
+
 def _epochs(run: Path) -> int:
     """How many epochs a training went; 0 where nobody can say any more."""
     from affcli.training.description import read_metrics
@@ -156,26 +246,29 @@ def _epochs(run: Path) -> int:
         return 0
 
 
-def _described(made: Prepared) -> Description:
+def _described(made: Prepared | PeoplePrepared) -> Description:
     """What the checkpoints will say, but for their epoch."""
     from affcli.training.checkpoint import versions
-    from affcli.training.description import Description
+    from affcli.training.description import CropSet, Description
 
+    crops = made.beside.crops
     return Description(
         model=made.job.choice.model,
         config=recipes.plain(made.job.choice.network),
         features=made.sets,
-        windows=configs.Windows(made.index.facts.length, made.index.facts.overlap),
+        windows=made.plan,
         validation={},
         epoch=0,
         finished=False,
         inputs=made.inputs,
         recipe=made.recipe,
         versions=versions(),
+        crops=CropSet(crops.side, crops.recipe) if crops else None,
+        people=list(made.people),
     )
 
 
-def _broken_off(made: Prepared) -> Checkpoint | None:
+def _broken_off(made: Prepared | PeoplePrepared) -> Checkpoint | None:
     """The last checkpoint of this training, to go on with; None where there is nothing to go on with.
 
     Raises SchemaError where that is of another training, InputError where it is damaged.

@@ -78,7 +78,7 @@ def _independent(group: Group, name: str) -> list[float]:
 def _out_of_fold(job: Job, index: Index, group: Group, folds: list[list[str]]) -> dict[str, float]:
     """Write what the networks that have not seen a clip say of it, on average over seeds; the CCC of all clips."""
     from affcli import tables
-    from affcli.cli.ensemble import Ensemble, recipe_of, runs_of
+    from affcli.cli.ensemble import BATCH, BATCH_SEEN, Ensemble, recipe_of, runs_of
     from affcli.cli.to_predict import work_of
     from affcli.clips import table_path
     from affcli.metrics import Moments
@@ -88,17 +88,17 @@ def _out_of_fold(job: Job, index: Index, group: Group, folds: list[list[str]]) -
     totals, frames, config = [Moments(), Moments()], 0, configs.Prediction()
     for number, clips in enumerate(folds, start=1):
         runs = runs_of([one.job.out for one in group.ended if one.fold == number], config)
-        work = work_of([job.windows], [run.description for run in runs], "all", force_recipe=False)
+        work = work_of([job.windows], runs, crops=job.crops)
         recipe = recipe_of(runs, work, config)
-        network = Ensemble(runs, config, group.choice.training.batch, pick(job.device))
+        most = BATCH_SEEN if job.crops else BATCH
+        network = Ensemble(runs, config, min(group.choice.training.batch, most), pick(job.device))
         for clip in work.clips:
             if clip.name not in clips:
                 continue
             files, truth = clip.files(), index.labels(clip.name)
             affect = network.predict(clip, files)
             path = table_path(group.out / OUT_OF_FOLD, clip.name, "affect")
-            inputs = [file.source() for file in files.values()]
-            tables.write(path, AFFECT, affect.columns(), recipe=recipe, inputs=inputs, facts={})
+            tables.write(path, AFFECT, affect.columns(), recipe=recipe, inputs=files.sources(), facts={})
             valid = truth.valid
             frames += int(valid.sum())
             totals[0] += Moments.from_arrays(truth.valence[valid], affect.valence[valid])

@@ -71,7 +71,7 @@ def groups_of(job: Job, search: Search | None) -> Iterator[Group]:
         return
     from affcli.training.search import points
 
-    for number, point in enumerate(points(parsed(search.path), search.path), start=1):
+    for number, point in enumerate(points(parsed(search.path), search.path, job.choice.model), start=1):
         yield Group(job.out / f"point-{number}", _chosen(job.choice, point, search), point.row(), {})
 
 

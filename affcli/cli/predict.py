@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 import typer
 
+from affcli.cli.ensemble import BATCH, BATCH_SEEN
 from affcli.cli.options import DEVICE, FORCE, configure, setting
 from affcli.cli.progress import progress, say
 from affcli.cli.runs import Run
@@ -28,7 +29,15 @@ RUN = typer.Argument(
     ..., metavar="RUN", help="Checkpoint: a directory that affcli train or import-checkpoint wrote, or its last.json."
 )
 SOURCES = typer.Argument(
-    ..., metavar="WINDOWS|FEATURES...", help="One windows table, or directories and tables of features."
+    [],
+    metavar="[WINDOWS|FEATURES...]",
+    help="One windows table, or directories and tables of features; none for networks that read no features.",
+)
+CROPS = typer.Option(
+    None,
+    "--crops",
+    metavar="DIR",
+    help="The faces of the clips, as affcli extract-faces wrote them, or the table of one clip: what M3T sees.",
 )
 OUT = typer.Option(
     ...,
@@ -38,11 +47,17 @@ OUT = typer.Option(
 )
 WITH = typer.Option([], "--with", metavar="RUN", help="One more run, to be averaged with the first; repeatable.")
 FORCE_RECIPE = typer.Option(
-    False, "--force-recipe", help="Use features that were made otherwise than those of the training, with a warning."
+    False,
+    "--force-recipe",
+    help="Use features and crops that were made otherwise than those of the training, with a warning.",
 )
 SPLIT = typer.Option("all", "--split", help="Which clips of a windows table to predict.")
-BATCH = typer.Option(
-    256, "--batch", min=1, help="Windows at a time; fewer need less memory, and may change the last bits."
+WINDOWS_AT_ONCE = typer.Option(
+    None,
+    "--batch",
+    min=1,
+    help=f"Windows at a time; fewer need less memory, and may change the last bits. {BATCH}, or {BATCH_SEEN} for "
+    "networks that see, where it is not given.",
 )
 
 
@@ -51,22 +66,35 @@ def predict(
     sources: list[Path] = SOURCES,
     out: Path = OUT,
     more: list[Path] = WITH,
+    crops: Path | None = CROPS,
     split: Literal["train", "val", "test", "all"] = SPLIT,
+    overlap: Literal["as-trained", "half", "none"] = setting(Prediction, "overlap"),
     overlap_weights: Literal["flat", "triangular"] = setting(Prediction, "overlap_weights"),
     ensemble: Literal["mean", "weighted", "centred"] = setting(Prediction, "ensemble"),
     std: bool = setting(Prediction, "std"),
     smooth: str = setting(Prediction, "smooth", metavar="METHOD:WINDOW|auto"),
-    batch: int = BATCH,
+    precision: Literal["fp32", "bf16"] = setting(Prediction, "precision"),
+    batch: int | None = WINDOWS_AT_ONCE,
     device: Literal["auto", "cpu", "cuda", "mps"] = DEVICE,
     force_recipe: bool = FORCE_RECIPE,
     force: bool = FORCE,
 ) -> None:
     """Predict valence and arousal of every frame with a trained network, or with several (--with).
 
-    The features must be made as those of the training were. Every frame gets a value, whether or not the features
-    describe it: the mean over the windows it is in. Several networks may need other features each; the sources have
-    to hold them all. What they say is averaged, then smoothed, then cut off at -1 and 1; with --smooth auto, each is
-    smoothed in its own way first, then averaged. In a directory, only missing and outdated tables are made.
+    The features, and the crops of a network that sees (--crops), must be made as those of the training were. Every
+    frame gets a value, whether or not they describe it: the mean over the windows it is in. Several networks may need
+    other features each; the sources have to hold them all. What they say is averaged, then smoothed, then cut off at -1
+    and 1; with --smooth auto, each is smoothed in its own way first, then averaged. In a directory, only missing and
+    outdated tables are made.
+
+    Where networks have expressions or action units, so has the table: for each frame the class that the networks find
+    most probable on average, and whether it shows each action unit. A CSV file has no action units.
+
+    M3T's paper predicts windows that do not overlap (--overlap none). Its released code, whose networks were trained
+    with --preset official (colours BGR, the last face in a frame without one, crops of 224 pixels), lets them overlap
+    by half (--overlap half) and smooths the average of all networks: --smooth wiener:35 to score, wiener:13 to submit.
+    At the ends of a clip the smoothing here keeps to the frames that there are, where SciPy's, which that
+    code calls, takes zeros for those that there are not.
     """
     from affcli.cli.ensemble import Ensemble, recipe_of, runs_of
     from affcli.cli.to_predict import work_of
@@ -77,7 +105,7 @@ def predict(
     smooth = AUTO if smooth.strip() == AUTO else canonical(parse(smooth))
     config = configure(Prediction, locals())
     runs = runs_of([run, *more], config)
-    work = work_of(sources, [one.description for one in runs], split, force_recipe)
+    work = work_of(sources, runs, crops=crops, split=split, overlap=overlap, force_recipe=force_recipe)
     recipe = recipe_of(runs, work, config)
     network = Ensemble(runs, config, batch, pick(device))
     if out.is_dir() or (out.suffix not in (".parquet", ".csv") and str(out) != "-"):
@@ -108,7 +136,7 @@ def _write_each(out: Path, clips: list[Clip], network: Ensemble, recipe: Recipe,
             path = table_path(out, clip.name, "affect")
             _spare_others(path)
             files = clip.files()
-            inputs = [file.source() for file in files.values()]
+            inputs = files.sources()
             if not force and tables.keep(path, AFFECT, recipe, inputs):
                 run.keep()
                 continue
@@ -168,9 +196,9 @@ def _spare_others(path: Path) -> None:
 
 
 def _inputs(clips: list[Clip]) -> list[dict[str, str]]:
-    """The feature files of all clips; none where one of them cannot be used."""
+    """The feature and faces tables of all clips; none where one of them cannot be used."""
     try:
-        return [file.source() for clip in clips for file in clip.files().values()]
+        return [source for clip in clips for source in clip.files().sources()]
     except AffcliError:
         return []  # said when the clip is predicted
 

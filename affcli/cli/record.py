@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import logging
+import sys
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,8 @@ from affcli.cli.progress import Line, say
 from affcli.errors import AffcliError
 
 if TYPE_CHECKING:
-    from affcli.cli.one_run import Prepared
+    from affcli.cli.one_run import Job, Outcome, Prepared
+    from affcli.cli.people import PeoplePrepared
     from affcli.training.checkpoint import Checkpoint
     from affcli.training.data import WindowedClips
     from affcli.training.description import Description
@@ -23,12 +25,13 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 SCORES = ("valence", "arousal", "mean")
+_TOLD = {"expression_accuracy": "expressions right", "expression_f1": "their F1", "au_f1": "action units' F1"}
 
 
 class Record:
     """What a training leaves behind, epoch by epoch, and what it shows."""
 
-    def __init__(self, made: Prepared, checkpoint: Checkpoint, last: Checkpoint | None) -> None:
+    def __init__(self, made: Prepared | PeoplePrepared, checkpoint: Checkpoint, last: Checkpoint | None) -> None:
         self._made, self._checkpoint = made, checkpoint
         self._last = last
         self.history: list[dict[str, float]] = []
@@ -82,8 +85,9 @@ class Record:
 
     def show(self, done: int, total: int) -> None:
         """Say how far the epoch at hand is."""
-        best = max((one["val_ccc_mean"] for one in self.history), default=None)
-        told = f", best mean CCC {best:.3f}" if best is not None else ""
+        decides = "val_ccc_mean" if not self.history or "val_ccc_mean" in self.history[0] else "val_accuracy"
+        best = max((one[decides] for one in self.history), default=None)
+        told = f", best {decides.split('_')[-1]} {best:.3f}" if best is not None else ""
         self._line.show(f"{self._made.job}: epoch {len(self.history) + 1}: {done} of {total} windows{told}")
 
     def end_of_epoch(self, epoch: Epoch, state: dict[str, Any], ended: bool) -> None:
@@ -95,7 +99,7 @@ class Record:
         if not self.history:
             self._take_over()
         self.history.append(epoch.to_json())
-        scores = {"valence": epoch.valence, "arousal": epoch.arousal, "mean": epoch.mean}
+        scores = epoch.scores
         known = dataclasses.replace(self._checkpoint.description, epoch=epoch.number, validation=scores)
         here = dataclasses.replace(self._checkpoint, description=known)
         if epoch.improved:
@@ -110,20 +114,22 @@ class Record:
 
     def finish(self, val: WindowedClips, device: Any) -> Description:
         """Find the best smoothing of the best weights, and mark the training as finished."""
+        from affcli.prediction import predict
         from affcli.training.checkpoint import load
         from affcli.training.description import describe
-        from affcli.training.fit import curves
         from affcli.training.tuning import Curves, tune
 
         best = load(self._made.job.out)
-        affect = curves(best.model, val, self._made.job.choice.training.batch, device)
-        clips = []
-        for one, first in zip(val.clips, val.offsets, strict=False):
-            here = slice(first, first + one.frames)
-            files = self._made.index.features(one.name, list(self._made.sets)[:1])
-            time_us = next(iter(files.values())).time_us
-            clips.append(Curves(affect[here], val.labels[here], val.labelled[here], time_us))
-        finished = dataclasses.replace(best.description, finished=True, smooth=tune(clips))
+        smooth = ""
+        if "mean" in best.description.validation:  # of affect
+            affect = predict(best.model, val.batches(self._made.job.choice.training.batch), val.frames, device)
+            clips = []
+            for one, first in zip(val.clips, val.offsets, strict=False):
+                here = slice(first, first + one.frames)
+                assert one.time_us is not None
+                clips.append(Curves(affect[here], val.labels[here], val.labelled[here], one.time_us))
+            smooth = tune(clips)
+        finished = dataclasses.replace(best.description, finished=True, smooth=smooth)
         describe(self._made.job.out, finished)
         return finished
 
@@ -134,6 +140,21 @@ class Record:
             self._board.close()
 
 
+def say_done(job: Job, done: Outcome) -> None:
+    """Say what a training came to, and draw it on a terminal."""
+    known = done.description
+    best = f"{scored(known.validation)} at epoch {known.epoch}"
+    say(f"{job.out}: up to date, {best}" if done.kept else f"{job.out}: {best} of {done.epochs}")
+    if not done.kept and sys.stderr.isatty():
+        from affcli.cli.plot import learning
+        from affcli.training.description import read_metrics
+
+        print(learning(read_metrics(job.out)), file=sys.stderr)
+
+
 def scored(scores: Mapping[str, float]) -> str:
-    """CCC for people."""
-    return "CCC " + ", ".join(f"{name} {scores[name]:.3f}" for name in SCORES)
+    """Scores of validation for people."""
+    if "mean" not in scores:
+        return f"{scores['accuracy']:.1%} of the people told"
+    told = [f"{what} {scores[name]:.3f}" for name, what in _TOLD.items() if name in scores]
+    return ", ".join(["CCC " + ", ".join(f"{name} {scores[name]:.3f}" for name in SCORES), *told])

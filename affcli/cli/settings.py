@@ -243,11 +243,14 @@ def _unsaid(default: Any, least: float | None) -> bool:
     return isinstance(default, int | float) and least is not None and default < least
 
 
-def described(config: type) -> dict[str, dict[str, Any]]:
-    """All that is known of the settings of a class, by name, as plain values.  Raises as `fields` does."""
+def described(config: type, own: Any = None) -> dict[str, dict[str, Any]]:
+    """All that is known of the settings of a class, by name, as plain values.  Raises as `fields` does.
+
+    Defaults are those of the class, or the values of `own`, an instance of it.
+    """
     return {
         field.name: {
-            "default": field.default,
+            "default": field.default if own is None else getattr(own, field.name),
             "meaning": field.metadata.get("doc", ""),
             "unit": field.metadata.get("unit") or None,
             "least": field.metadata.get("least"),

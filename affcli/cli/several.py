@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from affcli import configs
 from affcli.cli.choice import write
 from affcli.cli.one_run import Job, fit_one, sets_of
 from affcli.cli.options import clear_line
@@ -72,8 +73,15 @@ def plan(job: Job, search: Search | None) -> tuple[Index, list[Group], list[list
     from affcli.models.device import pick
     from affcli.training.optimisation import check
 
-    index = read_windows(job.windows)
     groups = list(groups_of(job, search))
+    if any(isinstance(one.choice.network, configs.M3tIdentity) for one in groups):
+        raise UsageError(
+            "--model v2p-identity",
+            "is trained once, and not as one of several",
+            expected="neither --folds nor --seeds nor --grid",
+            advice="leave them out; train with other settings into another RUN",
+        )
+    index = read_windows(job.windows)
     folds = folds_of(index, job.choice.runs)
     planned = [one for number, group in enumerate(groups) for one in planned_of(job, group, number, folds)]
     for one in planned:  # what is wrong with the last of them is better known now

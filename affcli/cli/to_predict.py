@@ -1,4 +1,4 @@
-"""The clips to predict, from a windows table or from features."""
+"""The clips to predict, from a windows table, from features, or from crops."""
 
 from __future__ import annotations
 
@@ -9,21 +9,61 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
-from affcli.cli.featuresets import FeatureFile
+from affcli.cli.as_trained import check_sources, compare, compare_crops, crops_of
 from affcli.configs import Windows
-from affcli.errors import InputError, SchemaError, UsageError, some
+from affcli.errors import InputError, SchemaError, UsageError
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from affcli.cli.crop_files import CropFile, CropFiles
+    from affcli.cli.featuresets import FeatureFile
     from affcli.recipes import Recipe
-    from affcli.training.description import Description
-    from affcli.windows import FeatureSet
+    from affcli.training.checkpoint import Checkpoint
+    from affcli.training.data import ClipData
 
     Cuts: TypeAlias = tuple[NDArray[np.int32], NDArray[np.int32]]  # starts and lengths, (k,) frames
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, eq=False)
+class Files:
+    """What the networks are given of one clip, of which at least one is there: n frames of each."""
+
+    features: dict[str, FeatureFile]  # by encoder, of all runs
+    crops: CropFile | None = None
+
+    @property
+    def time_us(self) -> NDArray[np.int64]:
+        """When its frames are shown, (n,)."""
+        first = next(iter(self.features.values()), self.crops)
+        assert first is not None
+        return first.time_us
+
+    def sources(self) -> list[dict[str, str]]:
+        """The tables, as inputs of what is made from them."""
+        found = [file.source() for file in self.features.values()]
+        return [*found, self.crops.source()] if self.crops else found
+
+    def data(self, clip: str) -> ClipData:
+        """The clip as prediction takes it, no frame of it annotated.  Raises where an array does not fit its table."""
+        import numpy as np
+
+        from affcli.training.crops import ClipCrops
+        from affcli.training.data import ClipData
+
+        n = len(self.time_us)
+        return ClipData(
+            clip,
+            {encoder: file.array() for encoder, file in self.features.items()},
+            {encoder: file.valid for encoder, file in self.features.items()},
+            np.zeros((n, 2)),
+            np.zeros(n, np.bool_),
+            crops=ClipCrops(clip, self.crops.frames, self.crops.valid) if self.crops else None,
+            time_us=self.time_us,
+        )
 
 
 @dataclass(frozen=True)
@@ -31,7 +71,7 @@ class Clip:
     """A clip to predict; its files are opened, or found wanting, when its turn comes."""
 
     name: str
-    files: Callable[[], dict[str, FeatureFile]]  # by encoder, of all runs
+    files: Callable[[], Files]
     windows: tuple[Callable[[int], Cuts], ...]  # of n frames, by run
 
 
@@ -39,98 +79,153 @@ class Clip:
 class Work:
     """What there is to predict."""
 
-    plans: list[Windows]  # by run
+    plans: list[Windows]  # by run, as clips were cut; with another --overlap, only the length counts
     clips: list[Clip]
-    foreign: list[Recipe]  # of features that are used although they are not made as those of the training were
+    foreign: list[Recipe]  # of features and crops that are used although they are not made as those of the training
 
 
-def work_of(sources: list[Path], trained: Sequence[Description], split: str, force_recipe: bool) -> Work:
-    """What to predict, and how it is cut: by a windows table as it says, features as in the training of each run.
+def work_of(
+    sources: Sequence[Path],
+    runs: Sequence[Checkpoint],
+    *,
+    crops: Path | None = None,
+    split: str = "all",
+    overlap: str = "as-trained",
+    force_recipe: bool = False,
+) -> Work:
+    """What to predict, and how it is cut: by a windows table as it says, else as in the training of each run.
 
-    Raises SchemaError where features are not made as those of the training were; with `force_recipe` that is a
-    warning where they have the same width.
+    Another `overlap` than "as-trained" (see `configs.Prediction`) changes that but for the length of the windows.
+    Raises UsageError where the runs need something else than is given, SchemaError where features or crops are not made
+    as those of the training were; with `force_recipe` that is a warning where they have the same width or size.
     """
     from affcli import tables
     from affcli.schemas import WINDOWS
 
+    seen = crops_of(crops, runs)
+    foreign = compare_crops(seen, runs, force_recipe) if seen else []
     kinds = [None if path.is_dir() else tables.read_header(path).schema for path in sources]
     if WINDOWS not in kinds:
         if split != "all":
             raise UsageError(
                 f"--split {split}",
-                "needs a windows table: features are not split",
-                expected="WINDOWS in place of FEATURES",
+                "needs a windows table: features and crops are not split",
+                expected="WINDOWS",
                 advice="name the windows table, or leave --split out",
             )
-        return _work_of_features(sources, trained, force_recipe)
-    if len(sources) > 1:
+        check_sources(sources, runs)
+        work = _work_of_features(sources, runs, seen, overlap, force_recipe)
+    elif len(sources) > 1:
         raise UsageError(
             sources[kinds.index(WINDOWS)],
             f"is a windows table beside {len(sources) - 1} other sources",
             expected="one windows table, or any number of feature directories and tables",
             advice="predict from one of them at a time",
         )
-    return _work_of_windows(sources[0], trained, split, force_recipe)
+    else:
+        work = _work_of_windows(sources[0], runs, seen, split, overlap, force_recipe)
+    return Work(work.plans, work.clips, _distinct([*work.foreign, *foreign]))
 
 
-def _encoders(trained: Sequence[Description]) -> list[str]:
+def _encoders(runs: Sequence[Checkpoint]) -> list[str]:
     """The encoders that the runs need, each once."""
-    return list(dict.fromkeys(encoder for one in trained for encoder in one.features))
+    return list(dict.fromkeys(encoder for run in runs for encoder in run.description.features))
 
 
-def _work_of_windows(path: Path, trained: Sequence[Description], split: str, force_recipe: bool) -> Work:
+def _work_of_windows(
+    path: Path, runs: Sequence[Checkpoint], crops: CropFiles | None, split: str, overlap: str, force_recipe: bool
+) -> Work:
     from affcli.cli.windowed import read_windows
 
     index = read_windows(path)
-    plan = Windows(index.facts.length, index.facts.overlap)
+    facts, trained = index.facts, [run.description for run in runs]
+    plan = Windows(facts.length, facts.overlap)
     foreign: list[Recipe] = []
     for one in trained:
         for encoder, wanted in one.features.items():
-            if encoder not in index.facts.features:
+            if encoder not in facts.features:
                 raise SchemaError(
                     path,
                     f"has no {encoder} features",
                     expected=f"the features of the training: {', '.join(one.features)}",
                     advice="cut windows with these features: affcli window",
                 )
-            foreign += _compare(path, encoder, index.facts.features[encoder], wanted, force_recipe)
-        if plan != one.windows:
+            foreign += compare(path, encoder, facts.features[encoder], wanted, force_recipe)
+        if plan.length != one.windows.length or (overlap == "as-trained" and plan != one.windows):
             log.warning("%s: cut otherwise than in the training (%s): %s", path, one.windows, plan)
+
+    def files_of(clip: str) -> Files:
+        seen = crops.of(clip, facts.clips[clip].frames) if crops else None
+        return Files(index.features(clip, _encoders(runs)), seen)
+
+    anew = None if overlap == "as-trained" else _cutter(plan, overlap)
     clips = [
-        Clip(clip, partial(index.features, clip, _encoders(trained)), (partial(_as_cut, windows),) * len(trained))
+        Clip(clip, partial(files_of, clip), (anew or partial(_as_cut, windows),) * len(runs))
         for clip, windows in index.windows.items()
-        if split in ("all", index.facts.clips[clip].split)
+        if split in ("all", facts.clips[clip].split)
     ]
     if not clips:
         raise InputError(
             path, f"has no {split} clip", expected="clips to predict", advice="choose another --split, or leave it out"
         )
-    return Work([plan] * len(trained), clips, _distinct(foreign))
+    return Work([plan] * len(runs), clips, foreign)
 
 
-def _work_of_features(sources: list[Path], trained: Sequence[Description], force_recipe: bool) -> Work:
-    from affcli.cli.featuresets import feature_set, find_features
+def _work_of_features(
+    sources: Sequence[Path], runs: Sequence[Checkpoint], crops: CropFiles | None, overlap: str, force_recipe: bool
+) -> Work:
+    """The clips of features, or those of crops where no run reads features."""
+    from affcli.cli.featuresets import Found, feature_set, find_features
     from affcli.cli.mismatches import misfits
-    from affcli.windows import cut
 
-    encoders = _encoders(trained)
-    found = find_features(sources, encoders)
+    encoders = _encoders(runs)
+    found = find_features(sources, encoders) if encoders else Found({}, {})
     foreign: list[Recipe] = []
-    for one in trained:
-        for encoder, wanted in one.features.items():
+    for run in runs:
+        for encoder, wanted in run.description.features.items():
             files = found.features[encoder]
             path = next(iter(files.values())).path
-            foreign += _compare(path, encoder, feature_set(files), wanted, force_recipe)
+            foreign += compare(path, encoder, feature_set(files), wanted, force_recipe)
     wrong = misfits(found, {}, "make the features again from the same video")
 
-    def files_of(clip: str) -> dict[str, FeatureFile]:
+    def files_of(clip: str) -> Files:
         if clip in wrong:
             raise wrong[clip]
-        return {encoder: found.features[encoder][clip] for encoder in encoders}
+        features = {encoder: found.features[encoder][clip] for encoder in encoders}
+        files = Files(features, crops.of(clip) if crops else None)
+        _check_frames(files)
+        return files
 
-    plans = [one.windows for one in trained]
-    cuts = tuple(partial(cut, length=plan.length, overlap=plan.overlap) for plan in plans)
-    return Work(plans, [Clip(clip, partial(files_of, clip), cuts) for clip in found.clips], _distinct(foreign))
+    plans = [run.description.windows for run in runs]
+    cuts = tuple(_cutter(plan, overlap) for plan in plans)
+    names = found.clips if encoders else crops.clips if crops else []
+    return Work(plans, [Clip(clip, partial(files_of, clip), cuts) for clip in names], foreign)
+
+
+def _check_frames(files: Files) -> None:
+    """Raise SchemaError where crops and features of a clip are not of the same frames."""
+    if not files.features or files.crops is None:
+        return
+    first, crops = next(iter(files.features.values())), files.crops
+    n, rows = len(first.time_us), len(crops.time_us)
+    if rows == n and (first.time_us == crops.time_us).all():
+        return
+    raise SchemaError(
+        crops.table.path,
+        f"{rows} frames of clip '{crops.clip}'" if rows != n else f"frame times of clip '{crops.clip}' differ",
+        expected=f"{n} as in {first.path}" if rows != n else f"those of {first.path}",
+        advice="make features and crops again from the same video",
+    )
+
+
+def _cutter(plan: Windows, overlap: str) -> Callable[[int], Cuts]:
+    """What cuts n frames into windows as `configs.Prediction.overlap` says."""
+    from affcli.windows import cut, cut_apart
+
+    if overlap == "none":
+        return partial(cut_apart, length=plan.length)
+    half = plan.length - max(1, plan.length // 2)
+    return partial(cut, length=plan.length, overlap=half if overlap == "half" else plan.overlap)
 
 
 def _as_cut(windows: Cuts, _: int) -> Cuts:
@@ -139,33 +234,3 @@ def _as_cut(windows: Cuts, _: int) -> Cuts:
 
 def _distinct(made: list[Recipe]) -> list[Recipe]:
     return [one for i, one in enumerate(made) if one not in made[:i]]
-
-
-def _compare(path: Path, encoder: str, found: FeatureSet, wanted: FeatureSet, force_recipe: bool) -> list[Recipe]:
-    """The recipe of features that are not made as those of the training were; none where they are.
-
-    Raises SchemaError where they are as wide and `force_recipe` does not allow it, and where they are not as wide.
-    """
-    from affcli.recipes import differences
-
-    advice = "make the features with the settings of the training, or train on these"
-    if found.width != wanted.width:
-        raise SchemaError(
-            path,
-            f"its {encoder} features are {found.width} numbers wide",
-            expected=f"{wanted.width} as in the training",
-            advice=advice,
-        )
-    changed = differences(found.recipe, wanted.recipe)
-    if not changed:
-        return []
-    message = f"its {encoder} features were made otherwise than those of the training ({some(changed)})"
-    if not force_recipe:
-        raise SchemaError(
-            path,
-            message,
-            expected="the same recipe",
-            advice=f"{advice} (--force-recipe goes on all the same)",
-        )
-    log.warning("%s: %s; used all the same, as --force-recipe asks for", path, message)
-    return [found.recipe]

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-import sys
+import dataclasses
+import functools
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import typer
 
 from affcli import configs
 from affcli.cli.fields import with_fields
 from affcli.cli.options import DEVICE, ENCODER, FORCE
-from affcli.cli.progress import say
 from affcli.errors import UsageError
 from affcli.models import MODELS
 
-WINDOWS = typer.Argument(..., metavar="WINDOWS", help="Windows table with labels, as affcli window writes it.")
+if TYPE_CHECKING:
+    from affcli.training.world import World
+
+WINDOWS = typer.Argument(
+    ..., metavar="WINDOWS", help="Windows table with labels, as affcli window writes it; for v2p-identity see below."
+)
 OUT = typer.Option(..., "--out", "-o", metavar="RUN", help="Directory for the checkpoints; made where it is missing.")
 MODEL_NAME = "gru-fusion"
 MODEL = typer.Option(MODEL_NAME, "--model", help=f"Network: {', '.join(MODELS)}.", autocompletion=lambda: list(MODELS))
@@ -38,6 +44,24 @@ GRID = typer.Option(
     help="Train once for each combination of the values that the file lists, or for points drawn at random, into "
     "RUN/point-1 and so on, and compare them in RUN/runs.csv.",
 )
+PEOPLE = typer.Option(
+    None,
+    "--people",
+    metavar="FILE.csv",
+    help="For v2p-identity: CSV file with the columns clip and person, where tracks are not in a directory per person.",
+)
+LR_RANGE_TEST = typer.Option(
+    False,
+    "--lr-range-test",
+    help="Only train for a few steps over a rising learning rate, write RUN/lr_range.csv, and draw how the loss goes.",
+)
+STAGES = typer.Option(
+    None,
+    "--stages",
+    metavar="FILE.toml",
+    help="Train the stages that the file names one after the other, each into RUN/NAME, such as M3T's streams and then "
+    "their fusion; those that are there are kept.",
+)
 RESUME = typer.Option(
     False,
     "--resume",
@@ -59,6 +83,35 @@ TENSORBOARD = typer.Option(
 )
 
 
+PRESET = typer.Option(
+    "",
+    "--preset",
+    help="Settings of M3T's networks as the paper has them (paper) or its released code (official), where these differ "
+    "from the defaults; every option goes before it.",
+    metavar="paper|official",
+)
+CROPS = typer.Option(
+    None, "--crops", metavar="DIR", help="The faces of the clips, as affcli extract-faces wrote them: what M3T sees."
+)
+FLIPPED = typer.Option(
+    None,
+    "--flip-features",
+    metavar="DIR",
+    help="Features of the flipped crops, as affcli embed --flip writes them: for windows that --flip turns.",
+)
+INIT = typer.Option(None, "--init", metavar="RUN", help="Begin with the weights of this run, of the same network.")
+INIT_VISUAL = typer.Option(
+    None, "--init-visual", metavar="RUN", help="Begin with the visual stream of this run, such as one of m3t-visual."
+)
+INIT_AUDIO = typer.Option(
+    None, "--init-audio", metavar="RUN", help="Begin with the audio stream of this run, one of m3t-audio."
+)
+INIT_BACKBONE = typer.Option(
+    None, "--init-backbone", metavar="RUN", help="Begin with the backbone of this run, one of v2p-identity."
+)
+
+
+@with_fields(configs.LrRange)
 @with_fields(configs.Runs)
 @with_fields(configs.Training)
 def train(
@@ -68,13 +121,23 @@ def train(
     model: str = MODEL,  # noqa: ARG001 -- this and what follows without use: see `_typed_options`
     encoder: list[str] = ENCODER,  # noqa: ARG001
     network: list[str] = SET,
+    preset: str = PRESET,  # noqa: ARG001
+    crops: Path | None = CROPS,
+    flip_features: Path | None = FLIPPED,
+    people: Path | None = PEOPLE,
+    init: Path | None = INIT,  # noqa: ARG001
+    init_visual: Path | None = INIT_VISUAL,  # noqa: ARG001
+    init_audio: Path | None = INIT_AUDIO,  # noqa: ARG001
+    init_backbone: Path | None = INIT_BACKBONE,  # noqa: ARG001
     config: Path | None = CONFIG,
     grid: Path | None = GRID,
+    stages: Path | None = STAGES,
     resume: bool = RESUME,
     device: Literal["auto", "cpu", "cuda", "mps"] = DEVICE,
-    devices: int = DEVICES,  # noqa: ARG001
+    devices: int = DEVICES,
     workers: int = WORKERS,
     tensorboard: bool = TENSORBOARD,
+    lr_range_test: bool = LR_RANGE_TEST,  # noqa: ARG001
     dry_run: bool = typer.Option(False, "--dry-run", help="Only say how large the training will be; write nothing."),
     force: bool = FORCE,
     **settings: Any,  # noqa: ARG001
@@ -89,29 +152,53 @@ def train(
     With --folds, --seeds or --grid many networks are fitted, each in a directory of its own below RUN. RUN/runs.csv
     then has a line for each, RUN/summary.json the mean scores with their 95 % intervals, and, with --folds, RUN/oof the
     predictions of each clip by the networks that have not seen it.
+
+    v2p-identity learns to tell people apart: in place of WINDOWS it takes a directory of faces tables, in a directory
+    for each person or with --people. A tenth of each person's tracks, at least one, is held out.
     """
-    from affcli.cli import launch, several
+    from affcli.cli import lr_range, several
     from affcli.cli.choice import CONFIG as USED
-    from affcli.cli.choice import choose
-    from affcli.cli.one_run import Job, fit_one
+    from affcli.cli.choice import Choice, choose
+    from affcli.cli.one_run import Again, Job, fit_one
     from affcli.cli.outcomes import RUNS
+    from affcli.cli.people import check_people
     from affcli.cli.plan import GRID as TRIED
     from affcli.cli.plan import Search
-    from affcli.cli.record import scored
+    from affcli.cli.record import say_done
     from affcli.cli.settings import with_pairs
+    from affcli.cli.staged import STAGES as IN_STAGES
+    from affcli.cli.staged import fit_stages, stages_of
 
+    typed = _typed_options(context)
+    rates = lr_range.rates_of(typed)
+    again: Again = "force" if force else "resume" if resume else "keep"
+
+    def job_of(out: Path, choice: Choice) -> Job:
+        check_people(people, choice)
+        job = Job(windows, out, choice, device, again, tensorboard=tensorboard, people=people)
+        return dataclasses.replace(job, crops=crops, flipped=flip_features)
+
+    if stages or (resume and (out / IN_STAGES).exists()):
+        path = stages or out / IN_STAGES
+        _refuse_beside(path, typed)
+        jobs = stages_of(path, typed, network, out, job_of)
+        if dry_run:
+            for one in jobs.values():
+                print(f"{one.out}:")
+                _say_size(one, begins=False)
+            return
+        devices = max(one.choice.devices for one in jobs.values())
+        _launched(functools.partial(fit_stages, out, path, jobs), device, devices, workers)
+        return
     file = config or (out / USED if resume and (out / USED).exists() else None)
     goes_on = resume and (out / TRIED).exists() and grid is None
-    typed = _typed_options(context)
     choice = choose(typed, network, file, MODEL_NAME)
     if not choice.runs.folds and (alone := typed.keys() & {"group", "fold_seed"}):
         option = f"--{min(alone).replace('_', '-')}"
         raise UsageError(
             option, "is of folds, and there are none", expected="--folds", advice="add it, or leave this out"
         )
-    job = Job(
-        windows, out, choice, device, "force" if force else "resume" if resume else "keep", tensorboard=tensorboard
-    )
+    job = job_of(out, choice)
     search = None
     if grid or goes_on:
         names = {name if name == "model" else f"training.{name}" for name in typed}
@@ -125,6 +212,9 @@ def train(
             print(f"networks: {len(planned)}, of which {planned[0].name} takes:")
         _say_size(job)
         return
+    if rates:
+        lr_range.test(job, rates, several=many)
+        return
     if not many and (out / RUNS).exists():
         raise UsageError(
             f"--out {out}",
@@ -132,22 +222,39 @@ def train(
             expected="a directory for one",
             advice="choose another, or name --folds, --seeds or --grid again",
         )
-    if choice.devices > 1 and not launch.launched():
-        launch.check(device, choice.devices, workers)
-        launch.launch(choice.devices)
-        return
-    with launch.joined(device) as world:
+
+    def fit(world: World) -> None:
         if many:
             several.fit_all(job, search, workers, world)
-            return
-        done = fit_one(job, world)
-        best = f"{scored(done.description.validation)} at epoch {done.description.epoch}"
-        say(f"{out}: up to date, {best}" if done.kept else f"{out}: {best} of {done.epochs}")
-        if not done.kept and sys.stderr.isatty():
-            from affcli.cli.plot import learning
-            from affcli.training.description import read_metrics
+        else:
+            say_done(job, fit_one(job, world))
 
-            print(learning(read_metrics(out)), file=sys.stderr)
+    _launched(fit, device, choice.devices, workers)
+
+
+def _launched(fit: Callable[[World], None], device: str, devices: int, workers: int) -> None:
+    """Call `fit` in this process, or have as many processes as there are to be devices do what this one was asked."""
+    from affcli.cli import launch
+
+    if devices > 1 and not launch.launched():
+        launch.check(device, devices, workers)
+        launch.launch(devices)
+        return
+    with launch.joined(device) as world:
+        fit(world)
+
+
+def _refuse_beside(path: Path, typed: dict[str, Any]) -> None:
+    """Raise UsageError where an option was typed that does not go with the stages of a file."""
+    own = ("model", "config", "grid", "folds", "seeds", "preset", "init", "init_visual", "init_audio", "init_backbone")
+    wrong: list[str] = [name for name in (*own, "lr_range_test") if name in typed]
+    if wrong:
+        raise UsageError(
+            f"--{wrong[0].replace('_', '-')}",
+            f"does not go with the stages of {path}",
+            expected="it in the file, or none",
+            advice="write it below a stage, or leave it out",
+        )
 
 
 def _typed_options(context: typer.Context) -> dict[str, Any]:
@@ -160,9 +267,9 @@ def _typed_options(context: typer.Context) -> dict[str, Any]:
     return typed
 
 
-def _say_size(job: Any) -> None:
-    """Print how large a training is."""
-    from affcli.cli.one_run import prepare
+def _say_size(job: Any, begins: bool = True) -> None:
+    """Print how large a training is; without `begins`, one that may begin with runs that are not there yet."""
+    from affcli.cli.one_run import prepared
     from affcli.models.device import pick
     from affcli.training.estimate import estimate
     from affcli.training.fit import new_model
@@ -170,13 +277,18 @@ def _say_size(job: Any) -> None:
 
     config = job.choice.training
     check(config, pick(job.device), job.choice.devices)
-    made = prepare(job)
-    train, _ = made.part("train"), made.part("val")
-    size = estimate(new_model(job.choice.model, made.sets, job.choice.network, config.seed), train, config)
+    made = prepared(job, begins)
+    train, _ = made.parts()
+    net: Any = new_model(job.choice.model, made.sets, job.choice.network, config.seed)
+    if config.stage == "fuse":
+        net.freeze_encoders()
+    size = estimate(net, train, config)
     longest = int(train.length.max())
     for name, vectors in train.clips[0].features.items():
         print(f"{name}: {size.part} x {longest} x {vectors.shape[1]} (windows, frames, numbers)")
-    print(f"output: {size.part} x {longest} x 2")
+    if train.sight:
+        print(f"clip: {size.part} x 3 x {longest} x 112 x 112 (windows, colours, frames, pixels)")
+    print(f"output: {' x '.join(map(str, size.output))}")
     print(f"parameters: {size.parameters}")
     print(f"windows per epoch: {size.windows}, of {len(train.clips)} clips")
     print(f"steps per epoch: {size.steps}, {size.steps * config.epochs} at most")

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from affcli.tables import Table
 
 
-def view_of(table: Table, reads: Reads) -> Any:
-    """A clip as an encoder reads it: TimedCrops for crops and film, TimedLandmarks or TimedSound.
+def view_of(table: Table, reads: Reads, flip: bool = False) -> Any:
+    """A clip as an encoder reads it: TimedCrops for crops and film, with `flip` mirrored; TimedLandmarks or TimedSound.
 
     Raises InputError and SchemaError where the array beside the table is not what the table says.
     """
@@ -28,7 +28,8 @@ def view_of(table: Table, reads: Reads) -> Any:
         return _landmarks(table)
     from affcli.faces.crops import open_crops
 
-    return views.TimedCrops(open_crops(table), times, valid, _tracks(table))
+    crops = open_crops(table)
+    return views.TimedCrops(views.Mirrored(crops) if flip else crops, times, valid, _tracks(table))
 
 
 def _tracks(table: Table) -> NDArray[np.int64]:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from affcli.cli.crop_files import CropFiles, FlippedFiles
     from affcli.labels.affect import Affect
     from affcli.recipes import Recipe
     from affcli.training.data import ClipData, WindowedClips
@@ -134,20 +135,63 @@ def _covers(starts: NDArray[Any], lengths: NDArray[Any], frames: int) -> bool:
     return bool((np.cumsum(change)[:-1] > 0).all())
 
 
-def clip_data(name: str, files: dict[str, FeatureFile], labels: Affect | None) -> ClipData:
-    """One clip as training and prediction take it; without labels, no frame is annotated."""
+@dataclass(frozen=True, eq=False)
+class Beside:
+    """What clips are given beside the features and the labels of valence and arousal that their windows name."""
+
+    crops: CropFiles | None = None
+    flipped: FlippedFiles | None = None  # features of the flipped crops
+    action_units: tuple[str, ...] = ()  # in the order of the network's outputs
+
+    @property
+    def recipes(self) -> list[Recipe]:
+        """How the crops were made; features of flipped ones are as those of the others but for that."""
+        return [self.crops.recipe] if self.crops else []
+
+    def sources(self, clips: list[str]) -> list[dict[str, str]]:
+        """The tables of crops of some clips, and of features of flipped ones, by name and digest."""
+        found = [self.crops.of(clip).source() for clip in clips] if self.crops else []
+        return found + [one for clip in clips for one in (self.flipped.sources(clip) if self.flipped else [])]
+
+
+def clip_data(
+    name: str, files: dict[str, FeatureFile], labels: Affect | None, beside: Beside | None = None
+) -> ClipData:
+    """One clip as training and prediction take it; without labels, no frame is annotated.
+
+    Raises InputError and SchemaError where its crops or the features of flipped ones are missing or do not fit.
+    """
     import numpy as np
 
+    from affcli.training.crops import ClipCrops
     from affcli.training.data import ClipData
 
-    frames = len(next(iter(files.values())).valid)
+    beside = beside or Beside()
+    first = next(iter(files.values()), None)
+    known = len(first.valid) if first else len(labels) if labels else None
+    crops = beside.crops.of(name, known) if beside.crops else None
+    frames = known if known is not None else len(crops.valid) if crops else 0
+    times = first or crops
     return ClipData(
         name,
         {encoder: file.array() for encoder, file in files.items()},
         {encoder: file.valid for encoder, file in files.items()},
         np.stack([labels.valence, labels.arousal], axis=-1) if labels else np.zeros((frames, 2)),
         labels.valid if labels else np.zeros(frames, np.bool_),
+        crops=ClipCrops(name, crops.frames, crops.valid) if crops else None,
+        flipped=beside.flipped.of(name, frames) if beside.flipped else {},
+        expression=labels.expression if labels else None,
+        action_units=_action_units(labels, beside.action_units) if labels and beside.action_units else None,
+        time_us=times.time_us if times else None,
     )
+
+
+def _action_units(labels: Affect, names: tuple[str, ...]) -> NDArray[np.int8]:
+    """The presence of the named action units, (n, u): 0 or 1, -1 where not annotated."""
+    import numpy as np
+
+    unknown = np.full(len(labels), -1, np.int8)
+    return np.stack([labels.action_units.get(name, unknown) for name in names], axis=-1)
 
 
 def chosen_sets(index: Index, encoders: tuple[str, ...]) -> dict[str, FeatureSet]:
@@ -166,7 +210,9 @@ def chosen_sets(index: Index, encoders: tuple[str, ...]) -> dict[str, FeatureSet
     return {name: one for name, one in index.facts.features.items() if not encoders or name in encoders}
 
 
-def windows_of(index: Index, encoders: list[str], part: Part, held_out: tuple[str, ...] | None) -> WindowedClips:
+def windows_of(
+    index: Index, encoders: list[str], part: Part, held_out: tuple[str, ...] | None, beside: Beside | None = None
+) -> WindowedClips:
     """The windows of the train or the val clips; of train clips, those with labels.
 
     With `held_out`, these train and val clips are val, and the others are train.  Raises InputError where there are
@@ -187,7 +233,7 @@ def windows_of(index: Index, encoders: list[str], part: Part, held_out: tuple[st
             "val": "hold out at least one of two or more clips: affcli window --val-share 0.2, or --val FILE",
         }[part]
         raise InputError(index.path, f"has no {part} clip", expected="train and val clips", advice=advice)
-    clips = [clip_data(clip, index.features(clip, encoders), index.labels(clip)) for clip in chosen]
+    clips = [clip_data(clip, index.features(clip, encoders), index.labels(clip), beside) for clip in chosen]
     annotated = [one for one in clips if one.labelled.any()]
     if not annotated:
         raise InputError(

@@ -6,18 +6,20 @@ dataclasses.  A setting that cannot change a result (device, batch of an encoder
 
 from affcli.configs.base import field, setting
 from affcli.configs.extraction import Audio, Faces, Split, Tracks, Windows
-from affcli.configs.networks import BilstmFusion, GruFusion, M3t, M3tIdentity
-from affcli.configs.training import Prediction, Runs, Training
+from affcli.configs.networks import BilstmFusion, GruFusion, M3t, M3tIdentity, Sighted
+from affcli.configs.training import LrRange, Prediction, Runs, Training
 
 __all__ = [
     "Audio",
     "BilstmFusion",
     "Faces",
     "GruFusion",
+    "LrRange",
     "M3t",
     "M3tIdentity",
     "Prediction",
     "Runs",
+    "Sighted",
     "Split",
     "Tracks",
     "Training",

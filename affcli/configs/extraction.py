@@ -77,7 +77,9 @@ class Windows:
     """How clips are cut into windows."""
 
     length: int = setting(15, "window length", unit="frames", source="GRU fusion")
-    overlap: int = setting(5, "overlap of neighbouring windows", unit="frames", source="GRU fusion")
+    overlap: int = setting(
+        5, "overlap of neighbouring windows; M3T's is half their length", unit="frames", source="GRU fusion"
+    )
 
 
 @dataclass(frozen=True)

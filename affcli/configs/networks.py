@@ -81,7 +81,32 @@ class BilstmFusion(GruFusion):
 
 
 @dataclass(frozen=True)
-class M3t:
+class Sighted:
+    """How a network that sees is shown its crops, in training and in prediction."""
+
+    order: str = setting(
+        "rgb", "order of a pixel's colours: rgb, or bgr (released weights)", source="M3T", choices=("rgb", "bgr")
+    )
+    missing: str = setting(
+        "zeros",
+        "what is shown in a frame without a face: zeros (the paper), or previous, the last face before it (released "
+        "code)",
+        source="M3T",
+        choices=("zeros", "previous"),
+    )
+    crop: int = setting(
+        112,
+        "pixels of each side that are cut out of a crop: 112, or 224, of crops of 256, which are scaled to 112 "
+        "(released code)",
+        unit="px",
+        source="M3T",
+        least=112,
+        most=224,
+    )
+
+
+@dataclass(frozen=True)
+class M3t(Sighted):
     """The M3T network: video, sound or both to valence and arousal, and to expressions where these are wanted."""
 
     streams: str = setting(
@@ -91,12 +116,15 @@ class M3t:
         choices=("visual", "audio", "audio-visual"),
     )
     static: str = setting(
-        "emotion-tcae",
+        "none",
         "features of each frame beside its clip: none, emotion for valence and arousal, or emotion-tcae, TCAE for "
         "arousal",
         source="M3T",
         choices=("none", "emotion", "emotion-tcae"),
     )
+    emotion: str = setting("", "encoder of the emotion features; by itself the only one of faces, TCAE left out")
+    tcae: str = setting("", "encoder of the TCAE features; by itself the one of faces whose name begins so")
+    audio: str = setting("", "encoder of the sound; by itself the only one of sound")
     fusion: str = setting(
         "concatenation",
         "how video and sound are joined: concatenation, attention, whose weights stay in [.269, .731], or "
@@ -104,7 +132,10 @@ class M3t:
         source="M3T",
         choices=("concatenation", "attention", "unbounded-attention"),
     )
-    expressions: bool = setting(False, "logits of 7 expressions before valence and arousal", source="M3T")
+    expressions: int = setting(
+        0, "classes of expressions: 7 (ABAW 2020), 8 (since 2022), or 0 for none", source="M3T", least=0, most=8
+    )
+    action_units: tuple[str, ...] = setting((), "action units, such as au1,au2,au12; none by default", source="M3T")
     channels: tuple[int, ...] = setting(
         (64, 128, 256, 512, 512), "widths of the five convolutions", source="M3T", least=1, most=WIDEST
     )
@@ -119,10 +150,11 @@ class M3t:
 
 
 @dataclass(frozen=True)
-class M3tIdentity:
+class M3tIdentity(Sighted):
     """The network that M3T's backbone begins as: it tells the people of VoxCeleb2 apart."""
 
     classes: int = setting(1000, "people", source="M3T", least=2, most=WIDEST)
+    frames: int = setting(16, "length of a clip in training", unit="frames", source="M3T", least=1, most=WIDEST)
     channels: tuple[int, ...] = setting(
         (64, 128, 256, 512, 512), "widths of the five convolutions", source="M3T", least=1, most=WIDEST
     )

@@ -27,6 +27,18 @@ class Training:
         "moments of the concordance in the loss: population, or mixed as in M3T's code (variance over one frame fewer)",
         choices=("population", "mixed"),
     )
+    expression_weight: float = setting(
+        0.5, "what the cross-entropy of expressions adds to the loss, where a network has them", least=0, source="M3T"
+    )
+    expression_over: str = setting(
+        "annotated",
+        "frames that this cross-entropy is a mean over: annotated, those with an expression, or all (released code)",
+        choices=("annotated", "all"),
+        source="M3T",
+    )
+    au_weight: float = setting(
+        0.5, "what the binary cross-entropy of action units adds to the loss, where a network has them", least=0
+    )
     optimizer: str = setting(
         "rmsprop", "how weights are changed", choices=("rmsprop", "adam", "adamw", "sgd"), source="GRU fusion"
     )
@@ -42,8 +54,9 @@ class Training:
         "constant",
         "course of the learning rate: constant; cosine, falling to --lr-min; onecycle, up in three tenths of the "
         "steps and down; cyclic, up from --lr-min and down again and again; plateau, lowered when validation no longer "
-        "improves",
-        choices=("constant", "cosine", "onecycle", "cyclic", "plateau"),
+        "improves; "
+        "milestones, lowered after the passes of --milestones",
+        choices=("constant", "cosine", "onecycle", "cyclic", "plateau", "milestones"),
     )
     warmup: float = setting(
         0.0, "passes over which the learning rate rises linearly from 0, before the schedule", unit="epochs", least=0
@@ -61,6 +74,12 @@ class Training:
         unit="epochs",
         least=0,
         source="M3T",
+    )
+    milestones: str = setting(
+        "", "epochs after each of which milestones lowers the learning rate, as 3,6", source="M3T"
+    )
+    milestone_factor: float = setting(
+        0.1, "what milestones multiplies the learning rate by, 0 to 1", least=0, most=1, source="M3T"
     )
     ema: float = setting(
         0.0,
@@ -81,6 +100,35 @@ class Training:
         choices=("none", "valence"),
         source="M3T",
     )
+    per_clip: int = setting(
+        0,
+        "windows of each clip in an epoch, which begin anywhere where each frame has labels and, for a network that "
+        "sees, a face; 0 for the windows as they were cut",
+        unit="windows",
+        least=0,
+        source="M3T",
+    )
+    missing_share: float = setting(
+        0.0, "share of the frames of a window of --per-clip that may lack label or face", least=0, most=0.99,
+        source="M3T",
+    )  # fmt: skip
+    flip: float = setting(
+        0.5, "probability that left and right of all crops of a window are changed", least=0, most=1, source="M3T"
+    )
+    cutout: int = setting(
+        0, "side of a square that is cut out of all crops of a window; 0 for none", unit="px", least=0, most=112
+    )
+    jitter: float = setting(
+        0.0, "how far brightness and contrast of a window vary: times 1 - jitter to 1 + jitter", least=0, most=0.9,
+        source="M3T",
+    )  # fmt: skip
+    stage: str = setting(
+        "end-to-end",
+        "what learns: end-to-end, everything, or fuse, what is behind the two encoders of --init-visual and "
+        "--init-audio, which stay as they are",
+        choices=("end-to-end", "fuse"),
+        source="M3T",
+    )
     batch: int = setting(64, "windows per step", unit="windows", least=1)
     accumulate: int = setting(
         1,
@@ -91,6 +139,17 @@ class Training:
     epochs: int = setting(100, "most passes over the training windows", least=1)
     patience: int = setting(15, "passes without a better validation CCC before stopping", unit="epochs", least=1)
     seed: int = setting(0, "seed of initial weights, order and dropout", least=0, most=2**63 - 1)
+
+
+@dataclass(frozen=True)
+class LrRange:
+    """A short training over a rising learning rate, which shows what rates are of use."""
+
+    lr_from: float = setting(1e-7, "first learning rate of --lr-range-test", least=1e-20, most=1e6, source="fastai")
+    lr_to: float = setting(1.0, "last learning rate of --lr-range-test", least=1e-20, most=1e6)
+    lr_steps: int = setting(
+        100, "steps of --lr-range-test, at most", unit="batches", least=2, most=1_000_000, source="fastai"
+    )
 
 
 @dataclass(frozen=True)
@@ -117,6 +176,14 @@ class Runs:
 class Prediction:
     """How the windows of one or several trained networks become curves."""
 
+    overlap: str = setting(
+        "as-trained",
+        "how windows of a clip overlap: as-trained, as affcli window cut those of the training or the windows table; "
+        "half, one begins every half window, as in M3T's code; or none, one after the other, the last as short as what "
+        "is left, as in M3T's paper",
+        choices=("as-trained", "half", "none"),
+        source="M3T",
+    )
     overlap_weights: str = setting(
         "flat",
         "weight of a frame in a window where windows overlap: flat, all alike, or triangular, highest in the middle",
@@ -138,4 +205,9 @@ class Prediction:
         "smoothing of the curves over time: mean, median, gaussian, savgol or wiener with a window in seconds or "
         "frames, as mean:2s or wiener:35; one for each as valence=mean:2s,arousal=mean:4s; none; or auto, for each run "
         "what was best on the validation clips of its training",
+    )
+    precision: str = setting(
+        "fp32",
+        "numbers the networks compute with: fp32, or bf16, which takes less time and is less exact",
+        choices=("fp32", "bf16"),
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import mmap
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,6 +59,21 @@ class TimedSound:
                 expected=str(sample_rate),
                 advice=f"make it again: affcli extract-audio --sample-rate {sample_rate}",
             )
+
+
+class Mirrored:
+    """Crops with left and right changed, (n, s, s, 3) uint8; only those that are asked for are read and copied."""
+
+    def __init__(self, crops: Crops) -> None:
+        self._crops = crops
+        self.shape = crops.shape
+
+    def __len__(self) -> int:
+        return len(self._crops)
+
+    def __getitem__(self, which: Any) -> NDArray[np.uint8]:
+        """As of the crops themselves: (k, s, s, 3), or (s, s, 3) for an integer."""
+        return np.ascontiguousarray(self._crops[which][..., ::-1, :])
 
 
 @dataclass(frozen=True)

@@ -1,1 +1,1 @@
-"""Valence and arousal from label files, predictions and tables, as `Affect`; and back to CSV."""
+"""Label files, predictions and tables as `Affect`: valence and arousal, expressions, action units; and back to text."""

@@ -1,10 +1,10 @@
-"""One clip's valence and arousal, whether labelled or predicted."""
+"""One clip's valence and arousal, whether labelled or predicted; and its expressions and action units where known."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -13,10 +13,16 @@ from numpy.typing import NDArray
 from affcli.clips import clip_runs
 from affcli.errors import InputError, SchemaError
 from affcli.recipes import Recipe
+from affcli.schemas import ACTION_UNITS as ACTION_UNITS
+from affcli.schemas import EXPRESSIONS as EXPRESSIONS
 from affcli.tables import Table
 
 DIMENSIONS = ("valence", "arousal")
 LOW, HIGH = -1.0, 1.0
+UNKNOWN = -1  # an expression or action unit that nobody annotated, as the files of Aff-Wild2 write it
+# The columns of an affect table that hold expression and action units, with the highest number in each.
+CLASSES = {"expression": len(EXPRESSIONS) - 1, **dict.fromkeys(ACTION_UNITS, 1)}
+_REMAKE = "make the table again with the step that wrote it"
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,6 +33,10 @@ class Affect:
     the clip comes from: its file, for messages; whether that file itself names the clip, or only its file name
     does; and the recipe of the table it was read from.  `std` is, where an ensemble predicted the clip and was asked
     for it, the standard deviation of both over its networks, float64 (n, 2); it is not read from files.
+
+    `expression` is int8 (n,), the class by its place in EXPRESSIONS; `action_units`, by the names in ACTION_UNITS, are
+    int8 (n,), 1 present and 0 absent.  Where a frame is not annotated both are -1, and they are None and empty where
+    nothing is known of the clip.
     """
 
     clip: str
@@ -37,6 +47,8 @@ class Affect:
     named: bool = True
     recipe: Recipe | None = None
     std: NDArray[np.float64] | None = None
+    expression: NDArray[np.int8] | None = None
+    action_units: Mapping[str, NDArray[np.int8]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.valence)
@@ -53,10 +65,30 @@ class Affect:
             return self
         fill = np.full(max(0, length - len(self)), np.nan)
         valence, arousal = (np.append(values[:length], fill) for values in (self.valence, self.arousal))
-        return dataclasses.replace(self, valence=valence, arousal=arousal, time_us=None, std=None)
+        blank = np.full(len(fill), UNKNOWN, np.int8)
+        classes = {name: np.append(values[:length], blank) for name, values in self.classes().items()}
+        return dataclasses.replace(
+            self,
+            valence=valence,
+            arousal=arousal,
+            time_us=None,
+            std=None,
+            expression=classes.pop("expression", None),
+            action_units=classes,
+        )
+
+    def classes(self) -> dict[str, NDArray[np.int8]]:
+        """Expression and action units, as far as there are any, by the column of an affect table: int8 (n,), or -1.
+
+        Raises ValueError where an action unit has no column.
+        """
+        if unknown := sorted(self.action_units.keys() - ACTION_UNITS.keys()):
+            raise ValueError(f"action units {', '.join(unknown)}, expected {', '.join(ACTION_UNITS)}")
+        expression = {} if self.expression is None else {"expression": self.expression}
+        return expression | dict(self.action_units)
 
     def columns(self) -> dict[str, NDArray[Any]]:
-        """The columns of an affect table."""
+        """The columns of an affect table; of expression and action units, those that there are."""
         count = len(self)
         std = np.full((count, 2), np.nan) if self.std is None else self.std
         return {
@@ -68,6 +100,7 @@ class Affect:
             "arousal": self.arousal,
             "valence_std": std[:, 0],
             "arousal_std": std[:, 1],
+            **{name: np.where(values == UNKNOWN, np.nan, values) for name, values in self.classes().items()},
         }
 
 
@@ -75,7 +108,8 @@ def from_table(table: Table) -> list[Affect]:
     """The clips of a checked affect table, in its order.
 
     Where its column `valid` is false although both values are there, the frame counts as not annotated.  Raises
-    SchemaError where a value is outside [-1, 1] or lacks in a valid frame, InputError where one clip comes twice.
+    SchemaError where a value is outside [-1, 1] or lacks in a valid frame, where there is no such expression or an
+    action unit is neither 0 nor 1; InputError where one clip comes twice.
     """
     valence, arousal, valid = (table.column(name) for name in (*DIMENSIONS, "valid"))
     both = ~(np.isnan(valence) | np.isnan(arousal))
@@ -84,7 +118,7 @@ def from_table(table: Table) -> list[Affect]:
             table.path,
             f"row {np.argmax(valid & ~both)} is valid without valence or arousal",
             expected="both in every row with valid = true",
-            advice="make the table again with the step that wrote it",
+            advice=_REMAKE,
         )
     valence, arousal = (np.where(both & ~valid, np.nan, values) for values in (valence, arousal))
     for name, values in zip(DIMENSIONS, (valence, arousal), strict=True):
@@ -94,12 +128,14 @@ def from_table(table: Table) -> list[Affect]:
                 table.path,
                 f"{name} is {values[wrong[0]]} in row {wrong[0]}",
                 expected="-1 to 1, or null where not annotated",
-                advice="make the table again with the step that wrote it",
+                advice=_REMAKE,
             )
+    classes = {name: _classes(table, name) for name in CLASSES if name in table.data.column_names}
     times = table.column("time_us")
     found = []
     for clip, start, stop in clip_runs(table.column("clip")):
         time_us = times[start:stop]
+        here = {name: values[start:stop] for name, values in classes.items()}
         found.append(
             Affect(
                 clip,
@@ -109,9 +145,25 @@ def from_table(table: Table) -> list[Affect]:
                 None if np.isnan(time_us).any() else time_us.astype(np.int64),
                 source=str(table.path),
                 recipe=table.header.recipe,
+                expression=here.pop("expression", None),
+                action_units=here,
             )
         )
     return distinct(found)
+
+
+def _classes(table: Table, name: str) -> NDArray[np.int8]:
+    """The expressions, or one action unit, of every row: int8, (rows,), -1 where null."""
+    values, highest = table.column(name), CLASSES[name]
+    wrong = np.flatnonzero((values < 0) | (values > highest))
+    if len(wrong):
+        raise SchemaError(
+            table.path,
+            f"{name} is {values[wrong[0]]:.0f} in row {wrong[0]}",
+            expected=f"{f'0 to {highest}' if highest > 1 else '0 or 1'}, or null where not annotated",
+            advice=_REMAKE,
+        )
+    return np.where(np.isnan(values), UNKNOWN, values).astype(np.int8)
 
 
 def distinct(clips: Iterable[Affect]) -> list[Affect]:

@@ -22,11 +22,10 @@ from numpy.typing import NDArray
 
 from affcli.errors import InputError
 from affcli.files import replacing
-from affcli.labels.affect import DIMENSIONS, LOW, Affect
+from affcli.labels.affect import DIMENSIONS, EXPRESSIONS, LOW, Affect
 
 HEADER = ("valence", "arousal")
 NOT_ANNOTATED = -5.0  # as the files write it; anything below the scale means the same
-EXPRESSIONS = {"neutral", "anger", "disgust", "fear", "happiness", "sadness", "surprise", "other"}
 
 log = logging.getLogger(__name__)
 
@@ -40,17 +39,18 @@ def refuse_other_tasks(subject: str, header: Sequence[str]) -> None:
             expected="a column frame, or one line per frame of one clip",
             advice="write clip,frame,valence,arousal (the picture's number - 1 is the frame)",
         )
-    if len(EXPRESSIONS & set(header)) > 1:
-        task = "expression labels"
+    if len({name.lower() for name in EXPRESSIONS} & set(header)) > 1:
+        task, option = "expression labels", "--expressions"
     elif any(name.startswith("au") and name[2:].isdigit() for name in header):
-        task = "action unit labels"
+        task, option = "action unit labels", "--action-units"
     else:
         return
     raise InputError(
         subject,
         f"holds {task}",
         expected="valence,arousal in the first line",
-        advice="name the directory of the valence-arousal set (VA_Set or VA_Estimation_Challenge)",
+        advice="name the directory of the valence-arousal set (VA_Set or VA_Estimation_Challenge); "
+        f"affcli import-labels takes this one by {option}",
     )
 
 

@@ -1,4 +1,4 @@
-"""CSV with valence and arousal: `clip,frame,valence,arousal`, without `clip`, or one line per frame.
+"""CSV with valence and arousal: `clip,frame,valence,arousal`, without `clip`, or one line per frame; `expression` too.
 
 Arrow reads what is in order, fast; at the first doubt the file is read again line by line, and that reading is the one
 that decides: it returns the same clips or says which line is wrong.
@@ -19,22 +19,25 @@ import pyarrow.csv
 from affcli.clips import clip_runs
 from affcli.errors import InputError
 from affcli.labels import affwild2, lines
-from affcli.labels.affect import DIMENSIONS, HIGH, Affect
-from affcli.labels.lines import COLUMNS, EXPECTED, NUMBER, Layout
+from affcli.labels.affect import DIMENSIONS, EXPRESSIONS, HIGH, UNKNOWN, Affect
+from affcli.labels.lines import COLUMNS, EXPECTED, EXPRESSION, NUMBER, Layout
 
 
-def parse(content: bytes, source: str, stem: str, *, affwild2_only: bool = False) -> list[Affect]:
+def parse(
+    content: bytes, source: str, stem: str, *, affwild2_only: bool = False, expressions: bool = False
+) -> list[Affect]:
     """The clips of one CSV or Aff-Wild2 text file, in its order.
 
     `source` names the file in messages and `stem` the clip of a file without a column `clip`.  Columns may be in any
-    order, and others stand among them; an empty cell, and any value below -1, is not annotated.  Raises
+    order, and others stand among them; an empty cell, and any value below -1, is not annotated.  With `expressions`,
+    a column `expression` is read too, the number of a class in EXPRESSIONS; without, it is one of the others.  Raises
     InputError with the line and what to do about it.
     """
-    text = _decode(content, source)
+    text = lines.decode(content, source)
     header = _header(text, source)
     if affwild2_only:
         affwild2.require_header(source, header)
-    layout = _layout(header, source)
+    layout = _layout(header, source, expressions=expressions)
     found = _parse_fast(content, layout, source, stem)
     if found is None:
         found = list(lines.parse(text, layout, source, stem))
@@ -44,37 +47,21 @@ def parse(content: bytes, source: str, stem: str, *, affwild2_only: bool = False
 def write_csv(stream: TextIO, clips: Iterable[Affect]) -> None:
     """Write `clip,frame,valence,arousal`: floats as short as they can be read back exactly, empty = not annotated.
 
-    Where clips have standard deviations, `valence_std,arousal_std` follow.
+    Where clips have standard deviations, `valence_std,arousal_std` follow; where they have expressions, `expression`,
+    the number of the class.
     """
     clips = list(clips)
-    spread = any(affect.std is not None for affect in clips)
+    names = [*DIMENSIONS, *(f"{name}_std" for name in DIMENSIONS if any(affect.std is not None for affect in clips))]
+    classes = any(affect.expression is not None for affect in clips)
     writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow((*COLUMNS, *(f"{name}_std" for name in DIMENSIONS)) if spread else COLUMNS)
+    writer.writerow(("clip", "frame", *names, *[EXPRESSION] * classes))
     for affect in clips:
         columns = affect.columns()
-        names = (*DIMENSIONS, *(f"{name}_std" for name in DIMENSIONS)) if spread else DIMENSIONS
-        rows = zip(*(columns[name].tolist() for name in names), strict=True)
-        writer.writerows(
-            (affect.clip, frame, *("" if math.isnan(value) else value for value in row))
-            for frame, row in enumerate(rows)
-        )
-
-
-def _decode(content: bytes, source: str) -> str:
-    if not content.strip():
-        raise InputError(source, "is empty", expected=EXPECTED, advice="check how it was made")
-    try:
-        if b"\0" in content:
-            raise UnicodeDecodeError("utf-8", content, content.index(b"\0"), 0, "NUL")
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        raise InputError(
-            source,
-            f"is no UTF-8 text (byte {content[error.start]:#04x} in line {line})",
-            expected=EXPECTED,
-            advice="save it as UTF-8, or name another file",
-        ) from error
+        cells = [["" if math.isnan(value) else value for value in columns[name].tolist()] for name in names]
+        if classes:
+            known = [UNKNOWN] * len(affect) if affect.expression is None else affect.expression.tolist()
+            cells.append(["" if number == UNKNOWN else number for number in known])
+        writer.writerows((affect.clip, frame, *row) for frame, row in enumerate(zip(*cells, strict=True)))
 
 
 def _header(text: str, source: str) -> list[str]:
@@ -89,12 +76,13 @@ def _header(text: str, source: str) -> list[str]:
     return [cell.strip().lower() for cell in cells]
 
 
-def _layout(header: list[str], source: str) -> Layout:
+def _layout(header: list[str], source: str, *, expressions: bool = False) -> Layout:
     affwild2.refuse_other_tasks(source, header)
     if any(name not in header for name in DIMENSIONS):
         found, advice = _unknown(header)
         raise InputError(source, found, expected=EXPECTED, advice=advice)
-    for name in COLUMNS:
+    known = (*COLUMNS, EXPRESSION) if expressions else COLUMNS
+    for name in known:
         if header.count(name) > 1:
             raise InputError(source, f"has two columns {name}", expected=EXPECTED, advice="rename or remove one")
     if "clip" in header and "frame" not in header:
@@ -104,7 +92,7 @@ def _layout(header: list[str], source: str) -> Layout:
             expected=EXPECTED,
             advice="number each clip's frames from 0",
         )
-    return Layout(len(header), {name: header.index(name) for name in COLUMNS if name in header})
+    return Layout(len(header), {name: header.index(name) for name in known if name in header})
 
 
 def _unknown(header: list[str]) -> tuple[str, str]:
@@ -124,7 +112,7 @@ def _parse_fast(content: bytes, layout: Layout, source: str, stem: str) -> list[
     content = content.rstrip(b"\r\n")
     if any(ends in content for ends in (b"\n\n", b"\n\r", b"\r\r")):
         return None  # Arrow would make an empty line a frame without values
-    types = {"clip": pa.dictionary(pa.int32(), pa.string()), "frame": pa.int64()}
+    types = {"clip": pa.dictionary(pa.int32(), pa.string()), "frame": pa.int64(), EXPRESSION: pa.int8()}
     try:
         table = pyarrow.csv.read_csv(
             pa.py_buffer(content),
@@ -144,6 +132,11 @@ def _parse_fast(content: bytes, layout: Layout, source: str, stem: str) -> list[
         sound = np.count_nonzero(values[name] <= HIGH) - np.count_nonzero(np.isneginf(values[name]))
         if sound + table.column(name).null_count != count:
             return None
+    classes = None
+    if EXPRESSION in layout.position:
+        classes = table.column(EXPRESSION).fill_null(UNKNOWN).to_numpy()
+        if ((classes < UNKNOWN) | (classes >= len(EXPRESSIONS))).any():
+            return None
     runs = [(stem, 0, count)]
     if "clip" in layout.position:
         clips = table.column("clip").unify_dictionaries().combine_chunks()
@@ -160,6 +153,13 @@ def _parse_fast(content: bytes, layout: Layout, source: str, stem: str) -> list[
             return None
     named = "clip" in layout.position
     return [
-        Affect(clip, values["valence"][start:stop], values["arousal"][start:stop], source=source, named=named)
+        Affect(
+            clip,
+            values["valence"][start:stop],
+            values["arousal"][start:stop],
+            source=source,
+            named=named,
+            expression=None if classes is None else classes[start:stop],
+        )
         for clip, start, stop in runs
     ]

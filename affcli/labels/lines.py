@@ -13,9 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from affcli.errors import InputError
-from affcli.labels.affect import DIMENSIONS, HIGH, Affect
+from affcli.labels.affect import DIMENSIONS, EXPRESSIONS, HIGH, UNKNOWN, Affect
 
 COLUMNS = ("clip", "frame", *DIMENSIONS)
+EXPRESSION = "expression"  # a column that may be there, for who asks for it
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 EXPECTED = "the columns clip,frame,valence,arousal, or frame,valence,arousal, or valence,arousal with a line per frame"
 
@@ -25,7 +26,7 @@ class Layout:
     """Which columns a file has, by position."""
 
     width: int
-    position: dict[str, int]  # of COLUMNS, those that are there
+    position: dict[str, int]  # of COLUMNS and EXPRESSION, those that are there
 
     @property
     def names(self) -> list[str]:
@@ -34,20 +35,39 @@ class Layout:
         return [known.get(index, f"_{index}") for index in range(self.width)]
 
 
+def decode(content: bytes, source: str, expected: str = EXPECTED) -> str:
+    """The text of a file.  Raises InputError, which says what was `expected`, where it is empty or no UTF-8."""
+    if not content.strip():
+        raise InputError(source, "is empty", expected=expected, advice="check how it was made")
+    try:
+        if b"\0" in content:
+            raise UnicodeDecodeError("utf-8", content, content.index(b"\0"), 0, "NUL")
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise InputError(
+            source,
+            f"is no UTF-8 text (byte {content[error.start]:#04x} in line {line})",
+            expected=expected,
+            advice="save it as UTF-8, or name another file",
+        ) from error
+
+
 def parse(text: str, layout: Layout, source: str, stem: str) -> Iterator[Affect]:
     """The clips, one by one.  Raises InputError at the first line that is not in order."""
     seen: set[str] = set()
     for clip, rows in itertools.groupby(_rows(text, layout, source, stem), key=lambda row: row.clip):
-        values: list[tuple[float, float]] = []
+        values: list[tuple[float, float, int]] = []
         for row in rows:
             if not values and clip in seen:
                 raise row.wrong(f"clip '{clip}' comes again", "the lines of a clip together", "sort by clip and frame")
             if row.frame is not None and row.frame != len(values):
                 raise _misplaced(row, len(values))
-            values.append((row.valence, row.arousal))
+            values.append((row.valence, row.arousal, row.expression))
         seen.add(clip)
-        valence, arousal = np.array(values, dtype=np.float64).T.copy()
-        yield Affect(clip, valence, arousal, source=source, named="clip" in layout.position)
+        valence, arousal, classes = np.array(values, dtype=np.float64).T.copy()
+        expression = classes.astype(np.int8) if EXPRESSION in layout.position else None
+        yield Affect(clip, valence, arousal, source=source, named="clip" in layout.position, expression=expression)
     if not seen:
         raise InputError(
             source, "holds a header and nothing else", expected="a line per frame", advice="check how it was made"
@@ -62,6 +82,7 @@ class _Row:
     frame: int | None
     valence: float
     arousal: float
+    expression: int = UNKNOWN
 
     def wrong(self, found: str, expected: str, advice: str) -> InputError:
         return InputError(f"{self.source}, line {self.line}", found, expected=expected, advice=advice)
@@ -119,7 +140,15 @@ def _row(cells: dict[str, str], source: str, line: int, stem: str) -> _Row:
                 f"{name} is {cell[:40]}", "-1 to 1", "convert the scale first: nothing is rescaled in silence"
             )
         values.append(value)
-    return _Row(source, line, row.clip, None if frame is None else int(frame), values[0], values[1])
+    number = cells.get(EXPRESSION, "")
+    if number and (not re.fullmatch(r"-?\d{1,3}", number, re.ASCII) or not UNKNOWN <= int(number) < len(EXPRESSIONS)):
+        raise row.wrong(
+            f"expression is '{number[:40]}'",
+            f"0 to {len(EXPRESSIONS) - 1}, or nothing where not annotated",
+            f"write the number of the class ({', '.join(f'{i} {name}' for i, name in enumerate(EXPRESSIONS))})",
+        )
+    expression = int(number) if number else UNKNOWN
+    return _Row(source, line, row.clip, None if frame is None else int(frame), values[0], values[1], expression)
 
 
 def _misplaced(row: _Row, wanted: int) -> InputError:

@@ -19,12 +19,13 @@ TEXTS = (".txt", ".csv")
 def read_affect(path: Path) -> list[Affect]:
     """The clips of an affect table, a CSV or Aff-Wild2 text file, or a directory of files of one of these kinds.
 
+    Of text, valence and arousal alone: a column `expression` of foreign CSV may be anything.
     Raises InputError where there is nothing to read, where kinds are mixed, where a file is malformed or a clip
     comes twice; SchemaError where a table is of another kind.
     """
     if path.is_dir():
         files = _files(path)
-        read = read_table if files[0].name.endswith(TABLE) else read_text
+        read = read_table if files[0].name.endswith(TABLE) else _read_text
         # In a directory the file names are the clips' names, whatever else there is to go by.
         return distinct(dataclasses.replace(clip, named=True) for file in files for clip in read(file))
     if path.suffix == ".parquet":
@@ -39,8 +40,11 @@ def read_table(path: Path) -> list[Affect]:
 
 
 def read_text(path: Path) -> list[Affect]:
-    """The clips of one text file: a .txt is an Aff-Wild2 label file, anything else CSV."""
-    return _parse(path, _content(path))
+    """The clips of one text file: a .txt is an Aff-Wild2 label file, anything else CSV, whose expressions are read too.
+
+    Raises InputError where it is malformed.
+    """
+    return _parse(path, _content(path), expressions=True)
 
 
 def read_stream(stream: BinaryIO) -> list[Affect]:
@@ -126,8 +130,13 @@ def _nothing(path: Path, kinds: tuple[str, ...]) -> InputError:
     return InputError(path, "holds no labels or predictions", expected=f"{' or '.join(kinds)} files", advice=advice)
 
 
-def _parse(path: Path, content: bytes) -> list[Affect]:
-    return csv.parse(content, str(path), path.stem, affwild2_only=path.suffix.lower() == ".txt")
+def _read_text(path: Path) -> list[Affect]:
+    return _parse(path, _content(path))
+
+
+def _parse(path: Path, content: bytes, *, expressions: bool = False) -> list[Affect]:
+    affwild2_only = path.suffix.lower() == ".txt"
+    return csv.parse(content, str(path), path.stem, affwild2_only=affwild2_only, expressions=expressions)
 
 
 def _content(path: Path) -> bytes:

@@ -21,9 +21,9 @@ from torch.nn import functional
 
 from affcli.configs import GruFusion as Config
 from affcli.errors import UsageError
-from affcli.models import Input
 from affcli.models.activation import Dropout, Slope
 from affcli.models.recurrent import Inside, Recurrent, dense
+from affcli.models.roles import Input
 
 
 class Norm(nn.BatchNorm1d):

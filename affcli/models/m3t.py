@@ -7,109 +7,33 @@ dense layers; the GRUs of valence and arousal, side by side, are projected to th
 and a third head gives the result.  Two streams are joined side by side, audio first, or by attention: a GRU and a dense
 layer give each frame of a stream a score, and the streams are added with the softmax of their scores as weights.
 
-Each network returns (b, t, K): K = 2, valence and arousal, or K = 9, the logits of 7 expressions before them.  The
-expressions are outputs of valence's head, or of the head behind the fusion.  Outputs are linear, as in the paper and
+Each network returns (b, t, K): K = 2, valence and arousal, or K = 9, the logits of 7 expressions before them; logits of
+action units, which neither paper nor code has, stand between the two.  Both are outputs of valence's head, or of the
+head behind the fusion.  Outputs are linear, as in the paper and
 its code: nothing holds valence and arousal in [-1, 1]; who writes predictions clips them.
-
-Initial weights of GRUs are the released code's: input weights uniform in +-sqrt(6 / (w + h)), for every layer with the
-width w of the first one's input and h units, recurrent ones orthogonal gate by gate, biases 0.  Dense layers are
-PyTorch's own.
 """
 
 from __future__ import annotations
 
 import copy
 import dataclasses
-import math
 from collections.abc import Mapping
-from types import SimpleNamespace
-from typing import cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from affcli.configs import M3t as Config
 from affcli.configs import M3tIdentity as IdentityConfig
 from affcli.errors import SchemaError, UsageError
-from affcli.models import gru
-from affcli.models.affine import is_ours
 from affcli.models.folded import Folded
+from affcli.models.heads import Attention, Head
 from affcli.models.recurrent import Inside
-from affcli.models.v2p import CHANNELS, Identity, V2p
+from affcli.models.roles import Input, roles
+from affcli.models.v2p import CHANNELS, SIDE, Identity, V2p
+from affcli.schemas import ACTION_UNITS
 
-EXPRESSIONS = 7
-WIDTHS = {"emotion": 512, "tcae": 256, "audio": 200}  # numbers per frame of what a network reads beside clips
+WIDTHS = {"emotion": 512, "tcae": 256, "audio": 200}  # numbers per frame of the features of the paper
 STATIC = {"none": (None, None), "emotion": ("emotion", "emotion"), "emotion-tcae": ("emotion", "tcae")}
-_WEIGHTS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
-
-
-class Bigru(nn.GRU):
-    """Layers of a bidirectional GRU, (b, t, width) to (b, t, 2 units), that begin where each window ends."""
-
-    def __init__(self, width: int, units: int, layers: int = 2) -> None:
-        super().__init__(width, units, layers, batch_first=True, bidirectional=True)
-        bound = math.sqrt(6 / (width + units))
-        for name, values in self.named_parameters():
-            for gate in torch.split(values.detach(), units):
-                if name.startswith("weight_ih"):
-                    nn.init.uniform_(gate, -bound, bound)
-                elif name.startswith("weight_hh"):
-                    nn.init.orthogonal_(gate)
-                else:
-                    nn.init.zeros_(gate)
-
-    def run(self, x: Tensor, inside: Inside) -> Tensor:
-        """The states of the last layer; 0 where padded.
-
-        On a CPU it computes in the type of its weights under autocast too, which is more exact and takes less time.
-        """
-        if x.device.type != "cpu":
-            return self._states(x, inside)
-        with torch.autocast("cpu", enabled=False):
-            return self._states(x.to(next(self.parameters()).dtype), inside)
-
-    def _states(self, x: Tensor, inside: Inside) -> Tensor:
-        if inside.lengths is None:
-            if not (is_ours(x) and gru.is_faster(self, x)):
-                states: Tensor = self(x)[0]
-                return states
-            for layer in range(self.num_layers):
-                x = gru.states(self._layer(layer), x)
-            return x
-        # Packing refuses empty windows; whatever one frame of them gives is set to 0.
-        packed = pack_padded_sequence(x, inside.lengths.clamp(min=1), batch_first=True, enforce_sorted=False)
-        padded: Tensor = pad_packed_sequence(self(packed)[0], batch_first=True, total_length=x.shape[1])[0]
-        return inside.scatter(inside.gather(padded))
-
-    def _layer(self, k: int) -> nn.GRU:
-        """What `gru.states` must know of layer `k`: its weights, under the names of a GRU's only one."""
-        names = [f"{name}_l{{}}{way}" for name in _WEIGHTS for way in ("", "_reverse")]
-        weights = {name.format(0): getattr(self, name.format(k)) for name in names}
-        return cast(nn.GRU, SimpleNamespace(bidirectional=True, **weights))
-
-
-class Head(nn.Module):
-    """A bidirectional GRU and the dense layers behind it: (b, t, width) to (b, t, outputs), 0 where padded.
-
-    Two dense layers with ReLU between them, or one where `dense` is 1.  With no `outputs` there is none, and what comes
-    out are the states of the GRU, (b, t, 2 units).
-    """
-
-    def __init__(self, width: int, units: int, outputs: int, layers: int = 2, dense: int = 2) -> None:
-        super().__init__()
-        self.gru = Bigru(width, units, layers)
-        self.fc = _dense(units, outputs, dense) if outputs else None
-
-    def forward(self, x: Tensor, inside: Inside) -> Tensor:
-        states = self.gru.run(x, inside)
-        return states if self.fc is None else inside.scatter(self.fc(inside.gather(states)))
-
-
-def _dense(units: int, outputs: int, layers: int) -> nn.Module:
-    if layers == 1:
-        return nn.Linear(2 * units, outputs)
-    return nn.Sequential(nn.Linear(2 * units, units), nn.ReLU(inplace=True), nn.Linear(units, outputs))
 
 
 class Visual(nn.Module):
@@ -120,12 +44,12 @@ class Visual(nn.Module):
 
     backbone: V2p | Folded
 
-    def __init__(self, config: Config, dense: bool) -> None:
+    def __init__(self, config: Config, given: Mapping[str, int], dense: bool) -> None:
         super().__init__()
         self.static = STATIC[config.static]
         self.backbone = V2p(config.channels)
-        widths = [self.backbone.width + WIDTHS.get(name or "", 0) for name in self.static]
-        logits = EXPRESSIONS if config.expressions else 0
+        widths = [self.backbone.width + (given[name] if name else 0) for name in self.static]
+        logits = config.expressions + len(config.action_units)
         self.valence = Head(widths[0], config.visual_units, logits + 1 if dense else 0)
         self.arousal = Head(widths[1], config.visual_units, 1 if dense else 0)
 
@@ -138,44 +62,24 @@ class Visual(nn.Module):
         return torch.cat(made, dim=-1)
 
 
-class Attention(nn.Module):
-    """Two streams (b, t, width) to their sum with weights, (b, t, width).
-
-    The weights are the softmax of two scores.  Where `bounded`, as published, a score is first put through a sigmoid,
-    so that no weight leaves [.269, .731] and no stream can be left out; else it is the dense layer's own.
-    """
-
-    def __init__(self, width: int, units: int, bounded: bool) -> None:
-        super().__init__()
-        self.audio = Head(width, units, 1, layers=1, dense=1)
-        self.visual = Head(width, units, 1, layers=1, dense=1)
-        self._bounded = bounded
-
-    def forward(self, audio: Tensor, visual: Tensor, inside: Inside) -> Tensor:
-        weights = self.weights(audio, visual, inside)
-        return weights[..., :1] * audio + weights[..., 1:] * visual
-
-    def weights(self, audio: Tensor, visual: Tensor, inside: Inside) -> Tensor:
-        """Of audio and of video, (b, t, 2), which add up to 1."""
-        scores = torch.cat([self.audio(audio, inside), self.visual(visual, inside)], dim=-1)
-        return torch.softmax(torch.sigmoid(scores) if self._bounded else scores, dim=-1)
-
-
 class M3t(nn.Module):
-    """The network that `config` describes: (b, t, K) from `clip`, `emotion`, `tcae` and `audio`, those it reads.
+    """The network that `config` describes: (b, t, K) from clips and the features `emotion`, `tcae` and `audio`.
 
-    Raises UsageError where a word of `config` is none of its choices.
+    `widths` are those of the features it reads, `encoders` what each of them is called among the inputs; what is not
+    said is as in the paper, and called what it is.  Raises UsageError where a word of `config` is none of its choices.
     """
 
-    def __init__(self, config: Config) -> None:
+    def __init__(
+        self, config: Config, widths: Mapping[str, int] = WIDTHS, encoders: Mapping[str, str] | None = None
+    ) -> None:
         super().__init__()
         _check(config)
         self.config = config
-        self.outputs = 2 + (EXPRESSIONS if config.expressions else 0)
+        self.outputs = config.expressions + len(config.action_units) + 2
         alone, units = config.streams != "audio-visual", config.audio_units
-        self.visual = Visual(config, alone) if config.streams != "audio" else None
+        self.visual = Visual(config, widths, alone) if config.streams != "audio" else None
         audible = config.streams != "visual"
-        self.audio = Head(WIDTHS["audio"], units, self.outputs if alone else 0) if audible else None
+        self.audio = Head(widths["audio"], units, self.outputs if alone else 0) if audible else None
         if alone:
             self.projection = self.attention = self.fusion = None
         else:
@@ -186,6 +90,8 @@ class M3t(nn.Module):
             self.attention = Attention(width, config.scorer_units, bounded) if attends else None
             self.fusion = Head(width if attends else 2 * width, config.fusion_units, self.outputs)
         self._frozen = False
+        self._widths = widths
+        self._encoders = {role: role for role in self.reads} | dict(encoders or {})
 
     @property
     def reads(self) -> tuple[str, ...]:
@@ -199,7 +105,7 @@ class M3t(nn.Module):
         `inside` is (b, t) bool, false where a window is padded at its end: what is there reaches no other frame, and
         the outputs there are 0.  Raises SchemaError where an input is missing or of another shape.
         """
-        self._check_inputs(inputs, inside)
+        inputs = self._checked(inputs, inside)
         frames = Inside(inside)
         if self.fusion is None:
             alone: Tensor = self._audio(inputs, frames) if self.visual is None else self.visual(inputs, frames)
@@ -218,17 +124,19 @@ class M3t(nn.Module):
         made: Tensor = self.audio(inputs["audio"], frames)
         return made
 
-    def _check_inputs(self, inputs: Mapping[str, Tensor], inside: Tensor) -> None:
+    def _checked(self, inputs: Mapping[str, Tensor], inside: Tensor) -> dict[str, Tensor]:
+        """The inputs by what they are to the network."""
         for name in self.reads:
-            expected = "a clip" if name == "clip" else str((*inside.shape, WIDTHS[name]))
-            found = tuple(inputs[name].shape) if name in inputs else None
-            if found is None or (name != "clip" and str(found) != expected):
+            expected = "a clip" if name == "clip" else str((*inside.shape, self._widths[name]))
+            given = inputs.get(self._encoders[name])
+            if given is None or (name != "clip" and str(tuple(given.shape)) != expected):
                 raise SchemaError(
-                    name,
-                    "is missing" if found is None else f"is of shape {found}",
+                    self._encoders[name],
+                    "is missing" if given is None else f"is of shape {tuple(given.shape)}",
                     expected=expected,
-                    advice=f"give the network what it reads: {', '.join(self.reads)}",
+                    advice=f"give the network what it reads: {', '.join(self._encoders.values())}",
                 )
+        return {name: inputs[self._encoders[name]] for name in self.reads}
 
     def freeze_encoders(self, frozen: bool = True) -> None:
         """Keep the two streams of an audio-visual network as they are, statistics included, whatever mode follows.
@@ -260,6 +168,19 @@ class M3t(nn.Module):
         return self.visual, self.audio
 
 
+def build(inputs: Mapping[str, Input], config: Config) -> M3t:
+    """The network of `config` for feature sets by encoder.  Raises UsageError as `roles` and `M3t` do."""
+    _check(config)
+    chosen = roles(config, inputs)
+    return M3t(config, {role: inputs[encoder].width for role, encoder in chosen.items()}, chosen)
+
+
+def build_identity(_: Mapping[str, Input], config: IdentityConfig) -> Identity:
+    """The network of the identity pre-training that `config` describes; it reads no features.  Raises as `M3t`."""
+    _check(config)
+    return Identity(config.classes, config.channels, config.identity_units, config.average)
+
+
 def folded(network: M3t, dtype: torch.dtype = torch.float32) -> M3t:
     """A copy for prediction, in eval mode: its backbone is `affcli.models.folded.Folded` and computes in `dtype`.
 
@@ -271,15 +192,6 @@ def folded(network: M3t, dtype: torch.dtype = torch.float32) -> M3t:
     return copy.deepcopy(network, taken).eval()
 
 
-def identity(config: IdentityConfig) -> Identity:
-    """The network of the identity pre-training that `config` describes.
-
-    Raises UsageError where a word of `config` is none of its choices.
-    """
-    _check(config)
-    return Identity(config.classes, config.channels, config.identity_units, config.average)
-
-
 def _check(config: Config | IdentityConfig) -> None:
     for field in dataclasses.fields(config):
         words, word = field.metadata["choices"], getattr(config, field.name)
@@ -287,6 +199,17 @@ def _check(config: Config | IdentityConfig) -> None:
             raise UsageError(
                 f"{field.name} {word}", "is unknown", expected=" or ".join(words), advice="choose one of them"
             )
+    if config.crop not in (SIDE, 2 * SIDE):
+        raise UsageError(
+            f"crop {config.crop}", "cannot be seen", expected=f"{SIDE} or {2 * SIDE}", advice="choose one of them"
+        )
+    if unknown := [name for name in getattr(config, "action_units", ()) if name not in ACTION_UNITS]:
+        raise UsageError(
+            f"action_units {','.join(unknown)}",
+            "is unknown",
+            expected=f"some of {', '.join(ACTION_UNITS)}",
+            advice="name each as the column of affect tables is named",
+        )
     if len(config.channels) != len(CHANNELS):
         raise UsageError(
             "channels",

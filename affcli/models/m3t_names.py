@@ -19,7 +19,7 @@ streams are put side by side is not known: there, tensors go by their shape if j
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor
@@ -68,7 +68,7 @@ def from_released(
 
     The released weights expect blue, green, red; `to_rgb` turns the first convolution's kernels round, so that the
     network gives for red, green, blue exactly what it gave for the other order.  `subject` names the file in messages.
-    Raises SchemaError where tensors are missing, of another shape, or left over, and names them.
+    Raises SchemaError where tensors are missing, left over, of another shape or not finite, and names them.
     """
     ours = network.state_dict()
     left = dict(state)
@@ -83,33 +83,29 @@ def from_released(
         else:
             continue
         missing.remove(name)
-    _refuse(subject, "lacks", (f"{released_name(name)} {tuple(ours[name].shape)}" for name in missing))
-    _refuse(
-        subject,
-        "has in another shape",
-        (
+    taken = {name: tensor.to(ours[name].dtype) for name, tensor in taken.items()}
+    problems = {
+        "lacks": [f"{released_name(name)} {tuple(ours[name].shape)}" for name in missing],
+        "has in another shape": [
             f"{released_name(name)} {tuple(tensor.shape)} for {tuple(ours[name].shape)}"
             for name, tensor in taken.items()
             if tensor.shape != ours[name].shape
-        ),
-    )
-    _refuse(subject, "also has", (f"{theirs} {tuple(tensor.shape)}" for theirs, tensor in left.items()))
+        ],
+        "also has": [f"{theirs} {tuple(tensor.shape)}" for theirs, tensor in left.items()],
+        "has NaN or infinity in": [released_name(name) for name in taken if not torch.isfinite(taken[name]).all()],
+    }
+    if any(problems.values()):
+        raise SchemaError(
+            subject,
+            "; ".join(f"{what} {some(tensors)}" for what, tensors in problems.items() if tensors),
+            expected="the tensors of the network that the settings describe",
+            advice="set streams, static, fusion and expressions as they were in training",
+        )
     if to_rgb:
         for name in taken:
             if released_name(name) in ("visual.shared.0.weight", "visual.v2p.0.weight"):
                 taken[name] = taken[name].flip(1)
     return {name: taken[name] for name in ours}
-
-
-def _refuse(subject: str, what: str, tensors: Iterable[str]) -> None:
-    named = list(tensors)
-    if named:
-        raise SchemaError(
-            subject,
-            f"{what} {some(named)}",
-            expected="the tensors of the network that the settings describe",
-            advice="set streams, static, fusion and expressions as they were in training",
-        )
 
 
 def to_released(network: M3t | Identity) -> dict[str, Tensor]:

@@ -15,7 +15,8 @@ Initial weights (released code): kernels N(0, sqrt(2 / (27 channels out))), bias
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -62,13 +63,91 @@ class Norm(nn.BatchNorm3d):
     A single value of a channel has no variance: it is normalised with the running statistics, in training too.
     """
 
+    def __init__(self, width: int) -> None:
+        super().__init__(width)
+        self.total: Callable[[Tensor], Tensor] | None = None  # sum over the processes that share a batch, if any do
+
     def forward(self, input: Tensor) -> Tensor:
         """Clips, or frames as clips of one."""
+        if self.training and self.total:
+            return self._shared(input, self.total)
         if self.training and input.numel() // input.shape[1] < 2:
-            return functional.batch_norm(
-                input, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps
-            )
+            return self._as_known(input)
         return super().forward(input)
+
+    def _as_known(self, input: Tensor) -> Tensor:
+        """`input` normalised with the running statistics."""
+        return functional.batch_norm(input, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps)
+
+    def _shared(self, input: Tensor, total: Callable[[Tensor], Tensor]) -> Tensor:
+        """As `forward` in training, over the values of all processes, of which this one may have none."""
+        assert self.running_mean is not None
+        count, mean, squares = _moments(input, self.running_mean)
+        sums = total(torch.cat([mean * count, mean.new_full((1,), count)]))
+        n = float(sums[-1])
+        if n < 2:
+            return self._as_known(input)
+        everywhere = sums[:-1] / n
+        variance = total(squares + count * (mean - everywhere).square()) / n  # Chan, Golub and LeVeque 1979
+        self._learn(everywhere, variance * (n / (n - 1)))
+        scale = torch.rsqrt(variance + self.eps)
+        made = _Together.apply(input, self.weight, self.bias, everywhere, scale, n, total)  # type: ignore[no-untyped-call]
+        return functional.batch_norm(made[0], everywhere, variance, made[1], made[2], eps=self.eps)
+
+    @torch.no_grad()
+    def _learn(self, mean: Tensor, variance: Tensor) -> None:
+        """Take the statistics of one more batch into the running ones."""
+        assert self.running_mean is not None and self.running_var is not None and self.momentum is not None
+        assert self.num_batches_tracked is not None
+        self.num_batches_tracked.add_(1)
+        self.running_mean.lerp_(mean, self.momentum)
+        self.running_var.lerp_(variance, self.momentum)
+
+
+@torch.no_grad()
+def _moments(x: Tensor, like: Tensor) -> tuple[int, Tensor, Tensor]:
+    """Of each channel of (n, c, t, h, w): how many values, mean, and sum of the squares around it, (c,) as `like`."""
+    count, mean, variance = x.numel() // x.shape[1], torch.zeros_like(like), torch.zeros_like(like)
+    if count < 2:
+        return count, x.sum((0, 2, 3, 4), dtype=mean.dtype), variance
+    # With momentum 1, PyTorch puts the statistics of the batch in place of those it is given.
+    functional.batch_norm(x, mean, variance, training=True, momentum=1.0)
+    return count, mean, variance * (count - 1)
+
+
+class _Together(torch.autograd.Function):
+    """Input, weight and bias of a normalisation as they are; going back, the gradient of the input is made whole.
+
+    The normalisation behind it takes mean and variance for constants.  What goes through these is still to be taken
+    away: w s / n (sum g + y sum g y), with the weight w, s = 1 / sqrt(variance + eps), the n normalised values y of
+    all processes and their gradients g (Ioffe and Szegedy 2015, arXiv 1502.03167).  The sums are the gradients of bias
+    and weight, added up over all processes.
+    """
+
+    @staticmethod
+    def forward(
+        context: Any,
+        input: Tensor,
+        weight: Tensor,
+        bias: Tensor,
+        mean: Tensor,
+        scale: Tensor,
+        n: float,
+        total: Callable[[Tensor], Tensor],
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        context.save_for_backward(input, weight, mean, scale)
+        context.n, context.total = n, total
+        return input.view_as(input), weight.view_as(weight), bias.view_as(bias)
+
+    @staticmethod
+    def backward(context: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        (input, weight, mean, scale), (of_input, of_weight, of_bias) = context.saved_tensors, gradients
+        by_weight, by_bias = context.total(torch.cat([of_weight, of_bias])).chunk(2)
+        slope = weight * scale.square() * by_weight / -context.n
+        shift = weight * scale * by_bias / -context.n - slope * mean
+        rows, found = input.permute(0, 2, 3, 4, 1), of_input.permute(0, 2, 3, 4, 1)
+        whole = torch.addcmul(shift, rows, slope).add_(found).to(of_input.dtype).permute(0, 4, 1, 2, 3)
+        return whole, of_weight, of_bias, None, None, None, None
 
 
 class Stage(nn.Module):
@@ -168,8 +247,8 @@ class V2p(nn.Module):
 class Identity(nn.Module):
     """The network that is trained to tell people apart before V2P learns affect: V2P with one branch, two dense layers.
 
-    (b, 3, t, 112, 112) to the logits (b, classes).  `average` is what is averaged over the frames inside: the logits
-    (the paper), or the vectors before the dense layers (the released code).
+    It reads the input `clip` (b, 3, t, 112, 112), and gives the logits (b, classes).  `average` is what is
+    averaged over the frames inside: the logits (the paper), or the vectors before the dense layers (the released code).
     """
 
     def __init__(
@@ -180,13 +259,13 @@ class Identity(nn.Module):
         self.fc = nn.Sequential(nn.Linear(channels[-1], units), nn.ReLU(inplace=True), nn.Linear(units, classes))
         self._average = average
 
-    def forward(self, clip: Tensor, inside: Tensor) -> Tensor:
-        """`inside` is (b, t) bool, false where padded; each clip has at least one frame."""
+    def forward(self, inputs: Mapping[str, Tensor], inside: Tensor) -> Tensor:
+        """`inside` is (b, t) bool, false where padded."""
         frames = Inside(inside)
-        x = per_frame(through(self.v2p, entered(clip, frames, cut=not self.training), frames))
+        x = per_frame(through(self.v2p, entered(inputs["clip"], frames, cut=not self.training), frames))
         if self._average == "logits":
             x = frames.scatter(self.fc(frames.gather(x)))
-        x = x.sum(1) / inside.sum(1, keepdim=True)
+        x = x.sum(1) / inside.sum(1, keepdim=True).clamp(min=1)
         logits: Tensor = x if self._average == "logits" else self.fc(x)
         return logits
 

@@ -8,7 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 
+from affcli.schemas import EXPRESSIONS
+
 CURVE_RATE = 100  # values per second; nothing here moves faster than a few times a second
+UNDECIDED = 0.05  # nearer to 0 than this, in valence or arousal, nobody could tell the quadrant
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,6 +35,25 @@ def random_affect(seconds: float, rng: np.random.Generator) -> AffectCurves:
     valence = np.tanh(random_walk(seconds, rng, persistence=1.3, deviation=0.75))
     arousal = np.tanh(0.25 * valence + random_walk(seconds, rng, persistence=1.0, deviation=0.65))
     return AffectCurves(valence, arousal)
+
+
+def quadrant_expression(valence: NDArray[np.float64], arousal: NDArray[np.float64]) -> NDArray[np.int8]:
+    """The expression that a made-up face is said to show: int8 (n,), by its place in EXPRESSIONS, -1 not annotated.
+
+    By the quadrant of valence and arousal, (n,) each: positive and active Happiness, negative and active Anger,
+    negative and passive Sadness, positive and passive Neutral; none where either is within UNDECIDED of 0, or NaN.
+    """
+    quadrants = (
+        ("Happiness", valence > 0, arousal > 0),
+        ("Anger", valence < 0, arousal > 0),
+        ("Sadness", valence < 0, arousal < 0),
+        ("Neutral", valence > 0, arousal < 0),
+    )
+    decided = (np.abs(valence) >= UNDECIDED) & (np.abs(arousal) >= UNDECIDED)
+    expression = np.full(len(valence), -1, np.int8)
+    for name, side, half in quadrants:
+        expression[decided & side & half] = EXPRESSIONS.index(name)
+    return expression
 
 
 def random_walk(

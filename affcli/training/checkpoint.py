@@ -147,9 +147,7 @@ def load(run: Path, which: str = BEST) -> Checkpoint:
 def _build(path: Path, description: Description) -> nn.Module:
     """The network that a description names, with weights still to be filled in."""
     try:
-        entry = MODELS[description.model]
-        settings = {name: tuple(v) if isinstance(v, list) else v for name, v in description.config.items()}
-        model: nn.Module = entry.resolve()(description.features, entry.config(**settings))
+        model: nn.Module = MODELS[description.model].resolve()(description.features, description.network)
     except (AffcliError, TypeError, KeyError, ValueError, RuntimeError, MemoryError) as error:
         raise damaged(path, f"describes no model of this affcli ({error})", "a known model and its settings") from error
     return model

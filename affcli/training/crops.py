@@ -35,8 +35,8 @@ class ClipCrops:
     valid: NDArray[np.bool_]  # (n,): the face is in this frame
 
 
-def check_crops(crops: ClipCrops, side: int, size: int, frames: int) -> None:
-    """Raise SchemaError where crops are not `side` px wide, `size` or more, and `frames` many; or are none."""
+def check_crops(crops: ClipCrops, side: int, size: int) -> None:
+    """Raise SchemaError where crops are none, are not square, not `side` px wide, or not `size` or more."""
     subject, shape = f"crops of clip {crops.name}", crops.frames.shape
     advice = f"make all alike: affcli extract-faces --force --template m3t-128 --size {max(side, size)}"
     dtype = getattr(crops.frames, "dtype", np.dtype(np.uint8))
@@ -45,10 +45,14 @@ def check_crops(crops: ClipCrops, side: int, size: int, frames: int) -> None:
     if shape[1] != side or side < size:
         wanted = f"{side} x {side} px" if side >= size else f"at least {size} x {size} px"
         raise SchemaError(subject, f"are {shape[1]} x {shape[1]} px", expected=wanted, advice=advice)
-    if not shape[0] == len(crops.valid) == frames:
+
+
+def check_frames(crops: ClipCrops, frames: int) -> None:
+    """Raise SchemaError where there are not as many crops, and rows that describe them, as `frames`."""
+    if not crops.frames.shape[0] == len(crops.valid) == frames:
         raise SchemaError(
-            subject,
-            f"are of {shape[0]} frames ({len(crops.valid)} rows)",
+            f"crops of clip {crops.name}",
+            f"are of {crops.frames.shape[0]} frames ({len(crops.valid)} rows)",
             expected=f"{frames}, as many as its labels and features have",
             advice="make all of them from the same video, and cut the windows again: affcli window",
         )

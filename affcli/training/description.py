@@ -19,6 +19,7 @@ from typing import Any
 from affcli.configs import Windows
 from affcli.errors import AffcliError, InputError, SchemaError, some
 from affcli.files import replacing
+from affcli.models import MODELS
 from affcli.recipes import Recipe, digest, plain
 from affcli.windows import FeatureSet, feature_sets
 
@@ -31,6 +32,14 @@ FORMAT, VERSION = "affcli checkpoint", 1
 
 
 @dataclass(frozen=True)
+class CropSet:
+    """The crops that a network saw in its training."""
+
+    side: int  # px
+    recipe: Recipe
+
+
+@dataclass(frozen=True)
 class Description:
     """What RUN/best.json or RUN/last.json says."""
 
@@ -38,7 +47,7 @@ class Description:
     config: dict[str, Any]  # the model's settings
     features: dict[str, FeatureSet]  # by encoder, in the order of the network's branches
     windows: Windows
-    validation: dict[str, float]  # CCC of these weights: valence, arousal, mean; empty where there was no truth
+    validation: dict[str, float]  # scores of these weights: CCC of valence, arousal, mean; empty where no truth was
     epoch: int  # of these weights, from 1; 0 of a network that was not trained here
     finished: bool  # training came to its end; else a better epoch may have been missed
     inputs: list[dict[str, str]]
@@ -46,12 +55,21 @@ class Description:
     smooth: str = ""  # what --smooth auto is: the best smoothing of the validation clips; "" where none was looked for
     versions: dict[str, str] = dataclasses.field(default_factory=dict)  # of Python and the packages that computed
     tensors: str = ""  # SHA-256 of the tensors, filled in when they are saved
+    crops: CropSet | None = None  # of a network that sees
+    people: list[str] = dataclasses.field(default_factory=list)  # who each class of a network that tells them apart is
     state: dict[str, Any] | None = None  # in last.json: where the training stands (see training.state)
+
+    @property
+    def network(self) -> Any:
+        """The settings of the network, as their class has them.  Raises UsageError or TypeError where they are none."""
+        entry = MODELS[self.model]
+        return entry.config(**{name: tuple(v) if isinstance(v, list) else v for name, v in self.config.items()})
 
     def to_json(self) -> dict[str, Any]:
         """As plain values, in the order people want to read them."""
         values = {"format": FORMAT, "version": VERSION, **plain(self)}
-        return values if self.state is not None else {name: one for name, one in values.items() if name != "state"}
+        absent = {name for name in ("crops", "people", "state") if not getattr(self, name)}
+        return {name: one for name, one in values.items() if name not in absent}
 
 
 def description_path(run: Path, which: str) -> Path:
@@ -144,11 +162,13 @@ def read_description(run: Path, which: str = BEST) -> Description:
 
 def _description(content: Mapping[str, Any]) -> Description:
     names = [field.name for field in dataclasses.fields(Description)]
-    added = {"smooth", "versions", "state"}  # what older checkpoints of this version do not say
+    added = {"smooth", "versions", "state", "crops", "people"}  # what older checkpoints of this version do not say
     values = {name: content[name] for name in names if name in content or name not in added}
     values["features"] = feature_sets(content["features"])
     values["tensors"] = str(content["tensors"])
     values["windows"] = Windows(**content["windows"])
+    if crops := values.get("crops"):
+        values["crops"] = CropSet(int(crops["side"]), dict(crops["recipe"]))
     values["recipe"] = dict(content["recipe"])
     values["inputs"] = [dict(one) for one in content["inputs"]]
     values["validation"] = {name: float(score) for name, score in content["validation"].items()}

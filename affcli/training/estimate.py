@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from affcli.configs import Training
 from affcli.prediction import to_tensors
 from affcli.training.data import WindowedClips
+from affcli.training.feed import sampler_of
 from affcli.training.fit import steps_per_epoch
-from affcli.training.sampling import Sampler
 
 _STATES = {"rmsprop": 1, "adam": 2, "adamw": 2, "sgd": 1}  # numbers that an optimiser remembers per weight
 
@@ -26,6 +26,7 @@ class Estimate:
     windows: int  # of an epoch, those that balance repeats included
     steps: int  # of an epoch
     state_bytes: int  # weights, gradients, what the optimiser remembers, the running average
+    output: tuple[int, ...]  # shape of what the network says of them
     batch_bytes: int  # what a batch, or a part of it, keeps in float32 from its pass until its gradients are there
 
 
@@ -39,20 +40,25 @@ def estimate(model: nn.Module, train: WindowedClips, config: Training) -> Estima
     parameters = sum(one.numel() for one in model.parameters() if one.requires_grad)
     held = sum(one.nbytes for one in model.state_dict().values())
     remembered = _STATES[config.optimizer] if config.optimizer != "sgd" or config.momentum else 0
-    windows = len(Sampler(train, config.balance, config.seed))
-    part = -(-min(config.batch, len(train)) // config.accumulate)
+    windows = len(sampler_of(train, config))
+    part = -(-min(config.batch, windows, len(train)) // config.accumulate)
+    output, kept = _pass(model, train, part)
     return Estimate(
         parameters,
         part,
         windows,
         steps_per_epoch(windows, config),
         held + 4 * parameters * (1 + remembered) + held * (config.ema > 0),
-        _kept_bytes(model, train, part),
+        output,
+        kept,
     )
 
 
-def _kept_bytes(model: nn.Module, train: WindowedClips, windows: int) -> int:
-    """Bytes of the batch and of all that its pass keeps for the gradients, each storage once; weights not counted."""
+def _pass(model: nn.Module, train: WindowedClips, windows: int) -> tuple[tuple[int, ...], int]:
+    """The shape of what the network says of so many windows, and the bytes of these and of what the pass keeps.
+
+    That is all that is kept for the gradients, each storage once; weights are not counted.
+    """
     own = {one.untyped_storage().data_ptr() for one in model.parameters()}
     kept: dict[int, int] = {}
 
@@ -68,4 +74,4 @@ def _kept_bytes(model: nn.Module, train: WindowedClips, windows: int) -> int:
         result = model(features, inside)
     for tensor in (*features.values(), inside, result):
         keep(tensor)
-    return sum(kept.values())
+    return tuple(result.shape), sum(kept.values())

@@ -1,8 +1,8 @@
 """What training minimises, over the labelled frames of a batch.
 
 b windows of t frames; m labelled frames of them, laid end to end.  Losses are computed in float32 whatever the
-precision of the network.  `parse` gives the losses of valence and arousal by their words; those of expressions and
-action units are for networks that predict these too.  Where several processes share a batch, `total` sums over them
+precision of the network.  `parse` gives the losses of valence and arousal by their words; the others are for networks
+that predict expressions, action units or people.  Where several processes share a batch, `total` sums over them
 (see `affcli.training.world`): each process, which may have no labelled frame itself, gets the loss of the whole batch.
 """
 
@@ -81,31 +81,43 @@ def ccc_of_windows(
     return 1 - sums[0] / sums[1].clamp(min=1)
 
 
-def expression_cross_entropy(logits: Tensor, classes: Tensor, annotated: Tensor, over: str = "annotated") -> Tensor:
+def expression_cross_entropy(
+    logits: Tensor, classes: Tensor, annotated: Tensor, inside: Tensor | None = None, total: Total = own
+) -> Tensor:
     """Cross-entropy of expressions, to a scalar: the mean over annotated frames, 0 where there is none.
 
     `logits` are (b, t, c), `classes` (b, t) int64 from 0, `annotated` (b, t) bool; what stands where nothing is
-    annotated is not looked at.  With `over` "all" the sum over annotated frames is divided by all b t frames, as
-    M3T's published code does; its paper has the mean over annotated frames.
+    annotated is not looked at.  With `inside` (b, t) bool, the sum over annotated frames is divided by the frames
+    inside, as M3T's published code does; its paper has the mean over annotated frames.
     """
-    total = functional.cross_entropy(logits[annotated].float(), classes[annotated], reduction="sum")
-    return total / _divisor(annotated, over)
+    lost = functional.cross_entropy(logits[annotated].float(), classes[annotated], reduction="sum")
+    return _mean(lost, (annotated if inside is None else inside).sum(), total)
 
 
-def au_binary_cross_entropy(logits: Tensor, presence: Tensor, annotated: Tensor, over: str = "annotated") -> Tensor:
+def au_binary_cross_entropy(logits: Tensor, presence: Tensor, annotated: Tensor, total: Total = own) -> Tensor:
     """Binary cross-entropy of u action units, to a scalar: the mean over what is annotated, 0 where nothing is.
 
     `logits` and `presence` (0 or 1) are (b, t, u), `annotated` (b, t, u) bool: an action unit may be annotated in a
-    frame in which another is not.  `over` as in `expression_cross_entropy`, of all b t u.
+    frame in which another is not.
     """
     wanted = presence[annotated].float()
-    total = functional.binary_cross_entropy_with_logits(logits[annotated].float(), wanted, reduction="sum")
-    return total / _divisor(annotated, over)
+    lost = functional.binary_cross_entropy_with_logits(logits[annotated].float(), wanted, reduction="sum")
+    return _mean(lost, annotated.sum(), total)
 
 
-def _divisor(annotated: Tensor, over: str) -> Tensor:
-    count = annotated.sum() if over == "annotated" else torch.tensor(annotated.numel(), device=annotated.device)
-    return count.clamp(min=1)
+def class_cross_entropy(logits: Tensor, classes: Tensor, counts: Tensor, total: Total = own) -> Tensor:
+    """Cross-entropy of whole windows, to a scalar: the mean over those that count.
+
+    `logits` are (b, c), `classes` (b,) int64 from 0, `counts` (b,) bool.
+    """
+    lost = functional.cross_entropy(logits[counts].float(), classes[counts], reduction="sum")
+    return _mean(lost, counts.sum(), total)
+
+
+def _mean(lost: Tensor, count: Tensor, total: Total) -> Tensor:
+    """A sum over a count, both of all processes; 0 where nothing counts."""
+    sums = total(torch.stack([lost, count.to(lost.dtype)]))
+    return sums[0] / sums[1].detach().clamp(min=1)
 
 
 @dataclass(frozen=True)

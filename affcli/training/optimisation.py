@@ -17,6 +17,7 @@ from affcli.training.data import Batch
 from affcli.training.losses import parse
 from affcli.training.optimizers import KerasRmsprop
 from affcli.training.schedules import Schedule
+from affcli.training.tasks import AFFECT, Task
 from affcli.training.world import ALONE, World
 
 EPSILON = 1e-7  # Keras's, for rmsprop and both kinds of Adam
@@ -24,12 +25,12 @@ _HALF = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 def new_optimizer(model: nn.Module, config: Training) -> torch.optim.Optimizer:
-    """The optimiser of all weights of `model`.
+    """The optimiser of the weights of `model` that are to learn.
 
     Weight decay is added to the gradient (L2), but with adamw taken off the weights themselves (Loshchilov and Hutter
     2019).
     """
-    weights, lr, decay = model.parameters(), config.lr, config.weight_decay
+    weights, lr, decay = [one for one in model.parameters() if one.requires_grad], config.lr, config.weight_decay
     if config.optimizer == "adam":
         return torch.optim.Adam(weights, lr, eps=EPSILON, weight_decay=decay)
     if config.optimizer == "adamw":
@@ -83,23 +84,32 @@ class Optimisation:
 
     With precision bf16 or fp16, the network computes under autocast, the loss in float32; fp16 scales the loss so that
     small gradients are not lost, and leaves out a step whose gradients overflow.  Of the `world`'s processes each is
-    given its share of every batch, and all make the same step.
+    given its share of every batch, and all make the same step.  The learning rate of each step, from 0, is as `config`
+    has its schedule, or as `rate` says.
 
     Raises UsageError where settings do not fit together or the device cannot train so, AssetError where torch cannot
     compile the network.
     """
 
     def __init__(
-        self, model: nn.Module, config: Training, device: torch.device, steps_per_epoch: int, world: World = ALONE
+        self,
+        model: nn.Module,
+        config: Training,
+        device: torch.device,
+        steps_per_epoch: int,
+        world: World = ALONE,
+        task: Task = AFFECT,
+        rate: Callable[[int], float] | None = None,
     ) -> None:
         check(config, device, world.size)
         self._model, self._config, self._device = model, config, device
         world.join_model(model)
         self._world = world
         self._network = _compiled(model) if config.compile else model
-        self._loss = parse(config, world.total)
+        self._loss = task.loss(config, world.total)
         self._optimizer = new_optimizer(model, config)
         self._schedule = Schedule(config, steps_per_epoch)
+        self._rate = rate or self._schedule.rate
         self._scaler = torch.amp.GradScaler("cuda", enabled=config.precision == "fp16")
         self._average = Average(model, config.ema) if config.ema else None
         self._steps = 0
@@ -128,10 +138,10 @@ class Optimisation:
     def step(self, parts: Sequence[Batch], frames: Sequence[int]) -> Tensor:
         """Change the weights once, by the gradients of the parts of one batch; returns the loss, a scalar.
 
-        `frames` are the labelled frames of each part, over all processes.  A part counts by them: for losses that are
-        means over these, and a network without batch normalisation or dropout, the sum is that of the whole batch.
+        `frames` is what each part counts by, such as its labelled frames, over all processes: for losses that are means
+        over these, and a network without batch normalisation or dropout, the sum is that of the whole batch.
         """
-        self.lr = self._schedule.rate(self._steps)
+        self.lr = self._rate(self._steps)
         for group in self._optimizer.param_groups:
             group["lr"] = self.lr
         self._optimizer.zero_grad(set_to_none=True)
@@ -151,20 +161,18 @@ class Optimisation:
         """Add the gradients of a part of a batch; returns its share of the loss."""
         half = _HALF.get(self._config.precision)
         with torch.autocast(self._device.type, dtype=half, enabled=half is not None):
-            affect = self._pass(part)
-        labelled = torch.from_numpy(part.labelled).to(self._device)
-        truth = torch.from_numpy(part.labels).to(self._device)
-        loss = self._loss(affect, truth, labelled) * share
+            said = self._pass(part)
+        loss = self._loss(said.float(), part) * share
         self._scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
         return loss.detach()
 
     def _pass(self, part: Batch) -> Tensor:
-        """Valence and arousal (b, t, 2) of a part of a batch."""
+        """What the network says of a part of a batch."""
         if not self._config.compile:
-            affect: Tensor = self._network(*to_tensors(part, self._device))
-            return affect
+            said: Tensor = self._network(*to_tensors(part, self._device))
+            return said
         try:
-            affect = self._network(*to_tensors(part, self._device))
+            said = self._network(*to_tensors(part, self._device))
         except (
             torch._dynamo.exc.TorchDynamoException
         ) as error:  # only there, and only loaded, where there is a compiler
@@ -174,7 +182,7 @@ class Optimisation:
                 expected="a C++ compiler on a CPU, Triton on a CUDA device",
                 advice="install it, or leave --compile out",
             ) from error
-        return affect
+        return said
 
     def swap_average(self) -> None:
         """Exchange the weights and their running average, where there is one; done twice, nothing has changed."""

@@ -27,6 +27,7 @@ class Schedule:
     * cyclic: a triangle from `lr_min` up to the peak in `cycle_up` epochs, and down in as many (Smith 2017).
     * plateau: times `plateau_factor`, never below `lr_min`, after more than `plateau_patience` epochs that were no
       better than the best.
+    * milestones: times `milestone_factor` after each of the epochs that `milestones` names.
 
     Raises UsageError where the settings do not fit together.
     """
@@ -58,6 +59,9 @@ class Schedule:
         config = self._config
         if config.schedule == "cosine":
             return _between(self._peak, config.lr_min, step / self._left)
+        if config.schedule == "milestones":
+            passed = sum(step + self._warmup >= epoch * self._per_epoch for epoch in milestones(config))
+            return self._peak * config.milestone_factor**passed
         if config.schedule == "onecycle":
             return self._one_cycle(step)
         if config.schedule == "cyclic":
@@ -91,7 +95,27 @@ def _between(start: float, end: float, share: float) -> float:
     return end + (start - end) * (1 + math.cos(math.pi * share)) / 2
 
 
+def milestones(config: Training) -> list[int]:
+    """The epochs that `--milestones` names.  Raises UsageError where it is no list of whole numbers from 1."""
+    words = [word.strip() for word in config.milestones.split(",")] if config.milestones.strip() else []
+    if not all(word.isdecimal() and int(word) > 0 for word in words):
+        raise UsageError(
+            f"--milestones {config.milestones}",
+            "is no list of epochs",
+            expected="whole numbers from 1 with commas between them, such as 3,6",
+            advice="correct it",
+        )
+    return [int(word) for word in words]
+
+
 def _check(config: Training) -> None:
+    if bool(milestones(config)) != (config.schedule == "milestones"):
+        raise UsageError(
+            f"--schedule {config.schedule}",
+            f"goes with {'no --milestones' if config.milestones else '--milestones'}",
+            expected="--schedule milestones with --milestones 3,6, or neither",
+            advice="add the one, or leave the other out",
+        )
     if config.warmup and config.schedule in _WARM_BY_THEMSELVES:
         raise UsageError(
             f"--warmup {config.warmup:g}",

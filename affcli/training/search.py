@@ -65,8 +65,10 @@ _Key = tuple[str, str]  # a part of the file, "" for its top, and a name
 _MODEL: _Key = ("", "model")
 
 
-def points(content: Mapping[str, Any], subject: object) -> list[Point]:
+def points(content: Mapping[str, Any], subject: object, model: str = "gru-fusion") -> list[Point]:
     """The runs of a search, from what `tomllib` has read of its file; `subject` names the file in messages.
+
+    Settings of [network] are those of the models that the file names, or of `model` where it names none.
 
     A grid has every combination, in the order of the file, the last setting varying fastest.  A random search has
     distinct points in the order in which they were drawn, so that more runs of one seed begin with the same points; it
@@ -76,7 +78,7 @@ def points(content: Mapping[str, Any], subject: object) -> list[Point]:
     UsageError where a section or setting does not exist, where a list is empty or repeats a value, where a range is
     none, has no extent or stands in a grid, where nothing is varied, and where a search has more than 10,000 points.
     """
-    values, axes = _settings(content, subject)
+    values, axes = _settings(content, subject, model)
     random, runs, seed = _method(content.get("search", {}), subject)
     if not axes:
         raise UsageError(
@@ -97,9 +99,11 @@ def _point(values: Mapping[_Key, Any], varied: tuple[str, ...]) -> Point:
     return Point(training, network, values.get(_MODEL), varied)
 
 
-def _settings(content: Mapping[str, Any], subject: object) -> tuple[dict[_Key, Any], dict[_Key, Axis]]:
+def _settings(content: Mapping[str, Any], subject: object, model: str) -> tuple[dict[_Key, Any], dict[_Key, Axis]]:
     """Every setting of the file, in its order, with its value where it has but one; and those that vary."""
-    networks = [MODELS[name].config for name in MODELS]
+    named = content.get("model", model)
+    listed = [name for name in (named if isinstance(named, list) else [named]) if name in MODELS]
+    networks = [MODELS[name].config for name in listed or [model]]
     known = {"training": _kinds([configs.Training]), "network": _kinds(networks)}
     values: dict[_Key, Any] = {}
     axes: dict[_Key, Axis] = {}

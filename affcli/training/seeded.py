@@ -21,3 +21,8 @@ class Seeded:
     @state.setter
     def state(self, state: dict[str, Any]) -> None:
         self._random.bit_generator.state = state
+
+
+def seed_of(seed: int, rank: int) -> int:
+    """The seed of what process `rank` draws by itself: the first has that of a process alone, the others one each."""
+    return seed if rank == 0 else int(np.random.SeedSequence([seed, rank]).generate_state(1, np.uint64)[0])

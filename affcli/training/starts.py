@@ -9,37 +9,30 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from affcli.errors import InputError, UsageError, some
+from affcli.errors import InputError, some
+from affcli.training.crops import check_frames
 from affcli.training.data import ClipData, WindowedClips
-from affcli.training.sampling import mean_valence
+from affcli.training.sampling import by_valence
 from affcli.training.seeded import Seeded
 from affcli.windows import counts
 
 log = logging.getLogger(__name__)
 
 
-def valid_windows(
-    clips: Sequence[ClipData], length: int, present: Sequence[NDArray[np.bool_]] | None = None, missing: float = 0.0
-) -> WindowedClips:
+def valid_windows(clips: Sequence[ClipData], length: int, missing: float = 0.0) -> WindowedClips:
     """Every window of `length` frames that is whole, in the order of clips and frames: k of them, one for each start.
 
-    A frame counts where it is annotated and, with `present`, (n,) for each clip, where a face is in it; sound alone
-    needs no face.  Of a window, at most the share `missing` of the frames may not count: none in the paper of M3T, a
-    quarter with the `resample` option of its code.  Clips without such a window are named in a warning and are in none.
+    A frame counts where it is annotated and, in a clip with crops, where a face is in it; sound alone needs no face.
+    Of a window, at most the share `missing` of the frames may not count: none in the paper of M3T, a quarter with the
+    `resample` option of its code.  Clips without such a window are named in a warning and are in none.
 
     Raises InputError where no clip has one, or as `WindowedClips` does.
     """
-    if length < 1 or not 0 <= missing < 1:
-        raise ValueError(f"windows of {length} frames of which {missing} may be missing")
-    most = math.floor(missing * length + 1e-9)  # 0.29 of 100 frames are 29, not 28.999999999999996
-    found = []
-    for i, one in enumerate(clips):
-        counting = one.labelled if present is None else one.labelled & present[i]
-        starts = np.arange(max(one.frames - length + 1, 0), dtype=np.int32)
-        found.append(starts[counts(counting, starts, np.full_like(starts, length)) >= length - most])
+    most = _most(length, missing)
+    found = [starts_in(_counting(one), length, missing) for one in clips]
     without = [one.name for one, starts in zip(clips, found, strict=True) if not len(starts)]
     wanted = f"{length} frames in a row" if not most else f"{length} frames in a row, {most} of them excepted,"
-    rule = f"{wanted} with labels" + ("" if present is None else " and a face")
+    rule = f"{wanted} with labels" + (" and a face" if any(one.crops for one in clips) else "")
     if len(without) == len(clips):
         raise InputError(
             f"clips {some(without)}",
@@ -52,6 +45,29 @@ def valid_windows(
     number = np.array([len(starts) for starts in found])
     start = np.concatenate(found)
     return WindowedClips(clips, np.repeat(np.arange(len(clips)), number), start, np.full(len(start), length))
+
+
+def starts_in(frames: NDArray[np.bool_], length: int, missing: float = 0.0) -> NDArray[np.int32]:
+    """Where windows may begin of whose `length` frames at most the share `missing` is false in `frames` (n,): (k,)."""
+    starts = np.arange(max(len(frames) - length + 1, 0), dtype=np.int32)
+    enough = length - _most(length, missing)
+    found: NDArray[np.int32] = starts[counts(frames, starts, np.full_like(starts, length)) >= enough]
+    return found
+
+
+def _most(length: int, missing: float) -> int:
+    """How many frames of a window may not count."""
+    if length < 1 or not 0 <= missing < 1:
+        raise ValueError(f"windows of {length} frames of which {missing} may be missing")
+    return math.floor(missing * length + 1e-9)  # 0.29 of 100 frames are 29, not 28.999999999999996
+
+
+def _counting(clip: ClipData) -> NDArray[np.bool_]:
+    """Which frames of a clip count: (n,)."""
+    if clip.crops is None:
+        return clip.labelled
+    check_frames(clip.crops, clip.frames)
+    return clip.labelled & clip.crops.valid
 
 
 class StartSampler(Seeded):
@@ -74,15 +90,7 @@ class StartSampler(Seeded):
         self._first = np.cumsum(self._number) - self._number
         self._per_clip = per_clip
         if balance == "valence":
-            negative = mean_valence(windows) < 0
-            for group in (np.flatnonzero(negative), np.flatnonzero(~negative)):
-                if not len(group):
-                    raise UsageError(
-                        "--balance valence",
-                        f"{'every' if negative.all() else 'no'} training window has a mean valence below 0",
-                        expected="windows of both kinds",
-                        advice="use --balance none",
-                    )
+            for group in by_valence(windows):
                 # A window of a clip with many is drawn as much more seldom.
                 self._groups.append((group, np.cumsum(1 / number[windows.clip[group]])))
 

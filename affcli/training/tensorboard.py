@@ -26,8 +26,9 @@ def board(run: Path, done: int) -> Any:
 
 def add(board: Any, epoch: Epoch) -> None:
     """Write the numbers of one epoch."""
-    names = {"val_ccc_valence": "val/ccc_valence", "val_ccc_arousal": "val/ccc_arousal", "val_ccc_mean": "val/ccc_mean"}
     for name, value in epoch.to_json().items():
         if name != "epoch":
-            board.add_scalar(names.get(name, f"train/{name.removeprefix('train_')}"), value, epoch.number)
+            validated = name.startswith("val_")
+            named = f"val/{name.removeprefix('val_')}" if validated else f"train/{name.removeprefix('train_')}"
+            board.add_scalar(named, value, epoch.number)
     board.flush()

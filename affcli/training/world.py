@@ -16,7 +16,7 @@ import torch
 import torch.distributed
 from torch import Tensor, nn
 
-from affcli.models.gru_fusion import Norm
+from affcli.models import gru_fusion, v2p
 
 Total = Callable[[Tensor], Tensor]  # the sum of a tensor over all processes, with gradients
 
@@ -58,7 +58,7 @@ class World:
     def join_model(self, model: nn.Module) -> None:
         """Let batch normalisation of `model` be of the frames of all processes."""
         for module in model.modules():
-            if isinstance(module, Norm) and self.size > 1:
+            if isinstance(module, gru_fusion.Norm | v2p.Norm) and self.size > 1:
                 module.total = self.total
 
     def mean_gradients(self, model: nn.Module) -> None:

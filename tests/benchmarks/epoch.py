@@ -39,6 +39,7 @@ from affcli.training.data import Batch, Standardisation, WindowedClips, fit_stan
 from affcli.training.fit import Fit, new_model
 from affcli.training.losses import Loss
 from affcli.training.optimizers import KerasRmsprop
+from affcli.training.viewing import Views
 from affcli.windows import FeatureSet, cut
 
 ENCODER, WIDTH = "mfcc-mel", 168
@@ -75,8 +76,8 @@ class TimedWindows(WindowedClips):
 
     clock: Clock
 
-    def gather(self, chosen: NDArray[np.int64]) -> Batch:
-        return self.clock.timed("gather (beside the network)", super().gather)(chosen)
+    def gather(self, chosen: NDArray[np.int64], views: Views | None = None) -> Batch:
+        return self.clock.timed("gather (beside the network)", super().gather)(chosen, views)
 
 
 def write(folder: Path, frames: int, clips: int) -> list[Path]:
