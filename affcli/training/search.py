@@ -102,7 +102,8 @@ def _point(values: Mapping[_Key, Any], varied: tuple[str, ...]) -> Point:
 def _settings(content: Mapping[str, Any], subject: object, model: str) -> tuple[dict[_Key, Any], dict[_Key, Axis]]:
     """Every setting of the file, in its order, with its value where it has but one; and those that vary."""
     named = content.get("model", model)
-    listed = [name for name in (named if isinstance(named, list) else [named]) if name in MODELS]
+    tried = named if isinstance(named, list) else [named]
+    listed = [name for name in tried if isinstance(name, str) and name in MODELS]
     networks = [MODELS[name].config for name in listed or [model]]
     known = {"training": _kinds([configs.Training]), "network": _kinds(networks)}
     values: dict[_Key, Any] = {}
