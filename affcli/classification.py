@@ -1,4 +1,4 @@
-"""How well classes are recognised: accuracy and F1; pure NumPy."""
+"""How well classes, and whether something is there, are recognised: accuracy and F1; pure NumPy."""
 
 from __future__ import annotations
 
@@ -33,6 +33,21 @@ def macro_f1(truth: ArrayLike, prediction: ArrayLike) -> float:
         hits = int(((true == one) & (said == one)).sum())
         scores.append(2 * hits / (int((true == one).sum()) + int((said == one).sum())))
     return float(np.mean(scores))
+
+
+def presence_f1(truth: ArrayLike, prediction: ArrayLike) -> float:
+    """F1 = 2 hits / (2 hits + misses + false alarms) of what is there (1) or not (0) in n frames, 0 to 1; NaN of none.
+
+    It is 1 where nothing is there and nothing is said to be.  The measure of action units in the challenges.
+
+    >>> presence_f1([0, 0, 1, 1], [0, 1, 1, 1])
+    0.8
+    """
+    true, said = _checked(truth, prediction)
+    if not len(true):
+        return float("nan")
+    total = int((true == 1).sum()) + int((said == 1).sum())
+    return 2 * int(((true == 1) & (said == 1)).sum()) / total if total else 1.0
 
 
 def _checked(truth: ArrayLike, prediction: ArrayLike) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -19,6 +19,12 @@ from affcli.recipes import Recipe
 from affcli.schemas import SCHEMAS, Schema
 
 METADATA_KEY = b"affcli"
+_FIRST = {  # what makes tables of a kind
+    "faces": ", or make them: affcli extract-faces",
+    "audio": ", or make them: affcli extract-audio",
+    "features": ", or make them: affcli embed",
+    "affect": ", or make them: affcli import-labels, or predict",
+}
 
 
 @dataclass(frozen=True)
@@ -171,6 +177,6 @@ def find(path: Path, schema: Schema) -> list[tuple[Path, Header | None]]:
             path,
             f"holds no table of {schema.name}",
             expected=f"files that end in .parquet and hold {schema.doc[0].lower()}{schema.doc[1:-1]}",
-            advice="check the directory, or run the step before this one",
+            advice=f"check the directory{_FIRST.get(schema.name, '')}",
         )
     return found

@@ -345,7 +345,7 @@ def test_of_many_branches_the_order_must_be_said(data: Path, write_features: Wri
     [
         (["--encoder=nope"], UsageError, "--encoder nope: is no feature set of"),
         (["--model", "gru-fuson"], UsageError, "gru-fuson: is no model, .* did you mean 'gru-fusion'"),
-        (["--model", "gru-audio"], UsageError, "--order mel,hog, openface: does not name each .* expected mel in some"),
+        (["--model", "gru-audio"], UsageError, "--encoder hog: is of no use to gru-audio, which reads mel, expected"),
         (["--set", "cell=rnn"], UsageError, "--set cell=rnn: is not what it takes, expected gru or lstm; correct it"),
         (
             ["--set", "cel=gru"],

@@ -186,6 +186,9 @@ def test_one_file_takes_its_own_expressions_alone(affcli: Command, sets: Path) -
     done = affcli("import-labels", sets / "va/video1_left.txt", sets / "out", "--expressions", sets / "expr")
     assert done.stderr == "affcli: 1 clip: 1 made\n"
     assert [path.name for path in (sets / "out").iterdir()] == ["video1_left.affect.parquet"]
+    other = sets / "expr/Validation_Set/video1_right.txt"
+    done = affcli("import-labels", sets / "va/video1_left.txt", sets / "out", "--expressions", other)
+    assert done.stderr.startswith(f"affcli: --expressions {other}: holds nothing of video1_left: nothing is taken from")
 
 
 def test_a_run_over_one_set_undoes_nothing_of_another(affcli: Command, sets: Path) -> None:

@@ -9,6 +9,7 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -168,7 +169,7 @@ def test_a_windows_table_says_the_clips_and_their_windows(data: Path) -> None:
     assert curves(other) == pytest.approx(said(data, "eyes", "a", cut(20, 8, 0))[1], abs=1e-5)
     # With another overlap only the length of its windows counts, and so nothing is said of theirs.
     half = ["predict", data / "eyes", data / "x.parquet", "--crops", data / "faces", "-o", data / "half"]
-    assert "cut otherwise" not in run(*half, "--overlap", "half")
+    assert "otherwise than in the training" not in run(*half, "--overlap", "half")
     assert alike(data / "half", predict(data, "also", "--overlap", "half"))
 
 
@@ -431,3 +432,38 @@ def test_predictions_of_folds_are_those_of_the_networks_that_have_not_seen_a_cli
     assert read(data / "cv/oof").expression is not None
     (point,) = json.loads((data / "cv/summary.json").read_text())["points"]
     assert point["out_of_fold"]["frames"] == sum(FRAMES.values())
+
+
+def test_crops_of_other_frames_than_the_windows_are_of(data: Path, write_faces: Write) -> None:
+    windows = [data / "w.parquet", "--crops", data / "faces"]
+    write_faces(data / "faces", "b", pictures("b", 22), np.ones(22, bool))
+    found = invoke("predict", data / "eyes", *windows, "-o", data / "p")
+    wanted = "b.faces.parquet: 22 frames of clip 'b', expected 21, as the features have that its windows were cut from"
+    assert (found.exit_code, "3 clips: 2 made, 1 failed" in found.stderr) == (3, True) and wanted in found.stderr
+    with pytest.raises(SchemaError, match="22 frames of clip 'b', expected 21"):
+        run("train", *windows, "-o", data / "new", "--per-clip", 0, "--model", "m3t-visual")
+    # A network that reads features, too, is given both at the same times.
+    write_faces(data / "faces", "b", pictures("b", 21), np.ones(21, bool))
+    table = tables.read(data / "faces/b.faces.parquet", FACES)
+    columns = {one.name: table.column(one.name) for one in FACES.columns} | {"time_us": 2 * table.column("time_us")}
+    made: dict[str, Any] = {
+        "recipe": table.header.recipe,
+        "inputs": [],
+        "facts": table.header.facts,
+        "array": np.array(table.array()),
+    }
+    tables.write(table.path, FACES, columns, **made)
+    found = invoke("predict", data / "emotion", *windows, "-o", data / "q")
+    wanted = f"frame times of clip 'b' differ, expected those of {data / 'features/b.hog.parquet'}"
+    assert found.exit_code == 3 and wanted in found.stderr
+    with pytest.raises(SchemaError, match="frame times of clip 'b' differ"):
+        run("train", *windows, "-o", data / "new", "--per-clip", 0, "--model", "m3t-visual.emotion")
+
+
+@pytest.mark.parametrize("source", ["features", "w.parquet"])
+def test_the_crops_of_one_clip_are_predicted_alone(data: Path, source: str) -> None:
+    found = predict(data, "one", name="emotion", source=source, crops="faces/b.faces.parquet")
+    assert [path.name for path in found.iterdir()] == ["b.affect.parquet"]
+    assert alike(found, predict(data, "all", name="emotion", source=source), "b")
+    with pytest.raises(InputError, match=r"a\.faces\.parquet: is of clip 'a', which is none of those to predict \(b\)"):
+        predict(data, "none", "--split", "val", source="w.parquet", crops="faces/a.faces.parquet")

@@ -255,3 +255,22 @@ def test_validation_windows_share_no_frame() -> None:
     assert list(zip(chosen.clip.tolist(), chosen.start.tolist(), strict=True)) == [
         (0, 0), (0, 3), (0, 6), (1, 1), (1, 4),
     ]  # fmt: skip
+
+
+def test_tracks_may_lie_deeper_with_names_that_come_again(data: Path) -> None:
+    for person in PEOPLE:
+        for track in range(TRACKS):
+            for path in sorted((data / "tracks" / person).glob(f"t{track}.faces.*")):
+                folder = data / "deep" / person / ("one" if track < 2 else "two") / "more"
+                folder.mkdir(parents=True, exist_ok=True)
+                shutil.move(path, folder / path.name)
+    flat = data / "deep" / "ann" / "two" / "more"
+    for end in ("npy", "parquet"):
+        (flat / f"t3.faces.{end}").rename(data / "deep" / "ann" / f"t3.faces.{end}")
+    run("train", data / "deep", "-o", data / "other", *QUICK)
+    known = described(data / "other")
+    assert known["people"] == list(PEOPLE)
+    assert len(known["inputs"]) == len(PEOPLE) * TRACKS  # type: ignore[arg-type]
+    (data / "deep" / "dan").mkdir()
+    with pytest.raises(InputError, match=r"dan: holds no table of faces.*affcli extract-faces"):
+        run("train", data / "deep", "-o", data / "other", *QUICK)

@@ -104,8 +104,14 @@ def test_a_finished_run_is_kept_and_a_changed_one_made_again(data: Path) -> None
     assert "up to date" in run("train", data / "w.parquet", "-o", data / "run", *TRAIN)
     assert (data / "run/best.json").stat().st_mtime > 0
     assert "up to date" not in run("train", data / "w.parquet", "-o", data / "run", *TRAIN, "--force")
-    assert "up to date" not in run("train", data / "w.parquet", "-o", data / "run", *TRAIN, "--loss", "ccc")
+    other = ["train", data / "w.parquet", "-o", data / "run", *TRAIN, "--loss", "ccc"]
+    with pytest.raises(SchemaError, match=r"run: holds a finished training of other settings .loss: .*--force"):
+        run(*other)
+    run(*other, "--force")
     assert description(data / "run")["recipe"]["config"]["loss"] == "ccc"  # type: ignore[index]
+    rewindow(data, "--labels", data / "labels", "--val-share", 0.5)
+    said = run("train", data / "other.parquet", *other[2:])
+    assert "what it was made of has changed: it is trained again" in said and "up to date" not in said
 
 
 def break_off_in_epoch(number: int, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -235,9 +241,21 @@ OTHERWISE = {
 }
 
 
+OF_OTHER_NETWORKS = (
+    *("expression_weight", "expression_over", "au_weight", "flip", "cutout", "jitter"),
+    *("momentum", "cycle_up", "milestone_factor"),
+)
+
+
 def test_every_setting_is_an_option_and_in_the_recipe(data: Path) -> None:
-    options = [word for name, value in OTHERWISE.items() if value for word in (f"--{name.replace('_', '-')}", value)]
-    command = ["train", data / "w.parquet", "--device", "cpu", *options, "-o"]
+    unused = {name: value for name, value in OTHERWISE.items() if name in OF_OTHER_NETWORKS}
+    (data / "c.toml").write_text("[training]\n" + "\n".join(f"{name} = {json.dumps(unused[name])}" for name in unused))
+    typed = {name: value for name, value in OTHERWISE.items() if value and name not in unused}
+    options = [word for name, value in typed.items() for word in (f"--{name.replace('_', '-')}", value)]
+    command = ["train", data / "w.parquet", "--device", "cpu", "--config", data / "c.toml", *options, "-o"]
+    for name, value in unused.items():  # an option, and nothing to this network
+        with pytest.raises(UsageError, match=f"--{name.replace('_', '-')} {value}: is of no use to --model gru-fusion"):
+            run(*command, data / "none", f"--{name.replace('_', '-')}", value)
     run(*command, data / "one")
     config = dict(description(data / "one")["recipe"]["config"])  # type: ignore[index]
     assert set(OTHERWISE) == {field.name for field in dataclasses.fields(Training)}
@@ -472,7 +490,7 @@ def test_the_number_of_windows_at_a_time_changes_nothing(data: Path) -> None:
 
 def test_windows_cut_otherwise_are_used_with_a_warning(data: Path) -> None:
     said = run("predict", data / "run", rewindow(data, "--length", 20), "-o", data / "preds")
-    assert "cut otherwise than in the training" in said
+    assert "windows of 20 frames that overlap by 5, otherwise than in the training (15, 5)" in said
     assert tables.read_header(data / "preds/a.affect.parquet").recipe["config"]["length"] == 20
 
 

@@ -424,7 +424,7 @@ def test_a_slip_costs_no_finished_training(data: Path) -> None:
     run("train", data / "w.parquet", "-o", data / "run", *TRAIN)
     before = files(data / "run")
     with pytest.raises(UsageError, match="--lr 1e\\+30: made the loss infinite"):
-        run("train", data / "w.parquet", "-o", data / "run", *TRAIN, "--lr", 1e30)
+        run("train", data / "w.parquet", "-o", data / "run", *TRAIN, "--lr", 1e30, "--force")
     assert files(data / "run") == before
 
 

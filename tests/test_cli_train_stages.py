@@ -277,7 +277,7 @@ def test_runs_that_a_training_cannot_begin_with(data: Path) -> None:
     refused(UsageError, "no --init-audio", *fuse, "--init-visual", visual)
     both = [*fuse, "--init-audio", audio, "--init-visual"]
     refused(SchemaError, "bgr: was trained with other settings .order bgr, here rgb", *both, bgr)
-    refused(SchemaError, "audio: is a network of audio.*expected a network of visual alone", *both, audio)
+    refused(SchemaError, "audio: is a network of audio.*expected a network of visual", *both, audio)
     refused(SchemaError, r"other settings \(visual_units 3, here 4\)", *map(wider, both), visual)
     refused(InputError, "nowhere: does not exist", *both, data / "nowhere")
     refused(SchemaError, "is another network|is a network of visual", *words, "--init-backbone", visual)
@@ -328,3 +328,136 @@ def test_files_of_stages_that_are_wrong(data: Path) -> None:
     (data / "s.toml").write_text(STAGES)
     refused(UsageError, "--model: does not go with the stages", *words, "--model", "m3t-audio")
     refused(UsageError, "--milestones 0: is no list of epochs", *words, "--schedule", "milestones", "--milestones", "0")
+
+
+@pytest.mark.parametrize(
+    ("model", "words", "message"),
+    [
+        ("m3t-audio", ["--flip", 0.3], "--flip 0.3: is of no use to --model m3t-audio, which sees nothing"),
+        ("gru-audio", ["--cutout", 4], "--cutout 4: is of no use"),
+        ("m3t-audio", ["--expression-weight", 3], "--expression-weight 3.0: .* which learns no expressions"),
+        ("m3t-audio", ["--au-weight", 3], "--au-weight 3.0: .* which learns no action units"),
+        ("m3t-audio", ["--per-clip", 0, "--missing-share", 0.2], "--missing-share 0.2: .*the windows as they were cut"),
+        ("m3t-audio", ["--loss", "mse", "--ccc-over", "window"], "--ccc-over window: .*no concordance"),
+        ("m3t-audio", ["--momentum", 0.5], "--momentum 0.5: .*expected --optimizer sgd"),
+        ("m3t-audio", ["--cycle-up", 2], "--cycle-up 2.0: .*expected --schedule cyclic"),
+        ("m3t-audio", ["--schedule", "constant", "--lr-min", 0], "--lr-min 0.0: .*expected --schedule cosine"),
+    ],
+)
+def test_an_option_that_would_do_nothing_is_refused(data: Path, model: str, words: list[object], message: str) -> None:
+    refused(UsageError, message, data / "w.parquet", "-o", data / "x", "--model", model, "--encoder", "mel", *words)
+    assert not (data / "x").exists()
+
+
+def test_an_option_is_of_use_where_one_of_the_stages_or_points_uses_it(data: Path) -> None:
+    (data / "s.toml").write_text(STAGES)
+    words = [data / "w.parquet", "-o", data / "x", "--device", "cpu", "--dry-run"]
+    seen = ["--crops", data / "faces"]
+    assert invoke("train", *words, "--stages", data / "s.toml", *seen, "--flip", 0.1).exit_code == 0
+    refused(UsageError, "--jitter 0.1: is of no use to --model gru-audio, m3t-audio", *words, "--encoder", "mel",
+            "--grid", grid(data, 'model = ["gru-audio", "m3t-audio"]'), "--jitter", 0.1)  # fmt: skip
+    (data / "s.toml").write_text("[stages.a]\nmodel = 'm3t-audio'\n")
+    refused(UsageError, "--model m3t-audio: sees nothing", *words, "--stages", data / "s.toml", *seen)
+
+
+def grid(data: Path, text: str) -> Path:
+    (data / "g.toml").write_text(text)
+    return data / "g.toml"
+
+
+def test_a_preset_that_a_file_overrules_is_refused(data: Path) -> None:
+    options = ["--model", "m3t-visual", *SMALL, "--preset", "official", "--set", "crop=112"]
+    found = train(data, "run", *options)
+    words = [data / "w.parquet", "-o", data / "x", "--crops", data / "faces", "--config", found / "config.toml"]
+    refused(
+        UsageError, r"--preset paper: changes nothing: .*config.toml .*\(clip, schedule", *words, "--preset", "paper"
+    )
+    kept = [data / "w.parquet", "-o", found, "--crops", data / "faces", "--resume"]
+    assert "up to date" in run("train", *kept, *options)
+
+
+def test_runs_that_a_training_begins_with_are_found_from_anywhere(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(data)
+    train(Path(), "visual", "--model", "m3t-visual", *SMALL)
+    train(Path(), "audio", "--model", "m3t-audio", *SMALL, crops=False)
+    inits = ["--init-visual", "visual", "--init-audio", "audio"]
+    train(Path(), "deep/fused", "--model", "m3t-concat.demo", *FUSED, "--stage", "fuse", *inits)
+    assert 'visual = "../../visual"' in (data / "deep/fused/config.toml").read_text()
+    (data / "other").mkdir()
+    monkeypatch.chdir(data / "other")
+    words = ["train", "../w.parquet", "--crops", "../faces", "--device", "cpu"]
+    assert "up to date" in run(*words, "-o", "../deep/fused", "--resume")
+    run(*words, "-o", "again", "--config", "../deep/fused/config.toml")
+    assert (data / "other/again/best.safetensors").read_bytes() == (data / "deep/fused/best.safetensors").read_bytes()
+
+
+def test_a_run_does_not_begin_with_itself(data: Path) -> None:
+    found = train(data, "audio", "--model", "m3t-audio", *SMALL, crops=False)
+    before = files(found)
+    words = [data / "w.parquet", "-o", found, "--model", "m3t-audio", *SMALL]
+    refused(UsageError, "--init .*audio: is RUN itself", *words, "--init", found)
+    assert files(found) == before
+
+
+SEARCH = """
+model = ["m3t-audio", "m3t-visual.multitask"]
+[training]
+epochs = 1
+batch = 4
+per_clip = 2
+[network]
+visual_units = 2
+audio_units = 2
+channels = [2, 2, 2, 2, 2]
+"""
+
+
+def test_a_search_over_networks_that_see_and_those_that_do_not(data: Path) -> None:
+    words = ["--grid", grid(data, SEARCH), "--set", "visual_units=3", "--device", "cpu"]
+    refused(
+        UsageError, "m3t-visual.multitask: sees crops, and there is no", data / "w.parquet", "-o", data / "x", *words
+    )
+    assert not (data / "x").exists()
+    found = train(data, "g", *words)
+    assert "expression_f1" in (found / "runs.csv").read_text().splitlines()[0]
+    for number in (1, 2):
+        own = (found / f"point-{number}/config.toml").read_text()
+        assert 'optimizer = "adam"' in own and 'loss = "ccc"' in own and "visual_units = 3" in own
+    assert "lr = 5e-05" in own and "lr = 0.0001" in (found / "point-1/config.toml").read_text()
+    before = files(found)
+    shutil.rmtree(found / "point-2")
+    said = run("train", data / "w.parquet", "-o", found, "--crops", data / "faces", "--resume", "--device", "cpu")
+    assert "point-1: up to date" in said and files(found) == before
+
+
+def test_one_several_and_stages_do_not_share_a_directory(data: Path) -> None:
+    (data / "s.toml").write_text("[stages.a]\nmodel = 'm3t-audio'\n")
+    small = ["--epochs", 1, "--batch", 4, "--per-clip", 2, "--set", "audio_units=2", "--device", "cpu"]
+    one = train(data, "one", "--model", "m3t-audio", *small, crops=False)
+    staged = train(data, "staged", "--stages", data / "s.toml", *small, crops=False)
+    w = data / "w.parquet"
+    refused(UsageError, "one: holds a training of its own", w, "-o", one, "--stages", data / "s.toml", *small)
+    for more in ([], ["--seeds", 2]):
+        words = [w, "-o", staged, "--model", "m3t-audio", *small, *more]
+        refused(UsageError, "staged: holds the stages of a training, .*name --stages again", *words)
+
+
+def test_folds_say_that_a_run_they_begin_with_may_have_seen_them(data: Path) -> None:
+    small = ["--epochs", 1, "--batch", 4, "--per-clip", 2, "--set", "audio_units=2", "--device", "cpu"]
+    audio = train(data, "audio", "--model", "m3t-audio", *small, crops=False)
+    words = ["-o", data / "cv", "--model", "m3t-audio", *small, "--folds", 2, "--init", audio]
+    assert "--init: if it was trained on these clips" in run("train", data / "w.parquet", *words)
+
+
+def test_stages_are_kept_to_one_process_and_say_how_to_begin_one_again(data: Path) -> None:
+    from affcli.errors import OutputError
+    from affcli.files import held
+
+    (data / "s.toml").write_text(STAGES)
+    found = train(data, "s", "--stages", data / "s.toml", "--device", "cpu")
+    words = [data / "w.parquet", "-o", found, "--crops", data / "faces", "--stages", data / "s.toml", "--device", "cpu"]
+    with held(found):
+        refused(OutputError, "s: is being written by another process", *words)
+    (found / "fuse/best.json").unlink()  # as if it had been broken off
+    (data / "s.toml").write_text(STAGES.replace("[stages.fuse]\n", "[stages.fuse]\nnetwork = { fusion_units = 2 }\n"))
+    refused(SchemaError, "fuse.last.json: is of another training .*take its directory away to begin this stage", *words)

@@ -131,6 +131,18 @@ def test_listed_clips(data: Path) -> None:
     assert tables.read_header(data / "w.parquet").inputs[-1]["name"] == "test.txt"
 
 
+def test_a_val_list_of_clips_without_labels(data: Path) -> None:
+    out, options = data / "w.parquet", ["--labels", data / "labels", "--val", data / "val.txt"]
+    (data / "val.txt").write_text("a\nb\n")
+    (data / "labels/a.affect.parquet").unlink()
+    said = run(data / "features", *options, "-o", out)
+    assert "val.txt: names clips without labels, which are test clips, not val: a\n" in said
+    assert splits(out) == {"a": "test", "b": "val", "c": "train", "d": "train", "e": "train"}
+    (data / "labels/b.affect.parquet").unlink()
+    with pytest.raises(InputError, match=r"val\.txt: names no clip with labels, but a, b, .* affcli import-labels"):
+        run(data / "features", *options, "-o", out)
+
+
 def test_a_test_list_beside_a_share(data: Path) -> None:
     (data / "test.txt").write_text("e\n")
     run(data / "features", "--labels", data / "labels", "-o", data / "w.parquet", "--test", data / "test.txt")

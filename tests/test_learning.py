@@ -8,10 +8,12 @@ import torch
 from numpy.typing import NDArray
 
 from affcli import metrics
-from affcli.configs import GruFusion, Training
+from affcli.configs import GruFusion, M3t, Training
 from affcli.prediction import predict
+from affcli.training.crops import ClipCrops
 from affcli.training.data import ClipData, WindowedClips, fit_standardisation
 from affcli.training.fit import Fit, new_model
+from affcli.training.sight import Sight
 from affcli.windows import FeatureSet, cut
 
 torch.set_num_threads(1)
@@ -101,3 +103,30 @@ def test_three_tenths_of_the_labels_are_hardly_missed(of_all_labels: tuple[float
     for with_all, without in zip(of_all_labels, part, strict=True):
         assert abs(with_all - without) < 0.03
     assert part != of_all_labels
+
+
+def seen_clips(seeds: range) -> WindowedClips:
+    """Clips of 64 frames: valence is how bright a noisy crop was above four frames ago, arousal how bright below."""
+    clips = []
+    for seed in seeds:
+        rng = np.random.default_rng(seed)
+        walks = np.cumsum(rng.normal(0, 0.15, (80, 2)), axis=0)
+        shown = 0.8 * np.sin(walks + rng.uniform(0, 6, 2))
+        pictures = rng.normal(128, 25, (80, 112, 112, 3))
+        pictures[:, :56] += 60 * shown[:, 0, None, None, None]
+        pictures[:, 56:] += 60 * shown[:, 1, None, None, None]
+        crops = np.clip(pictures[4:68], 0, 255).astype(np.uint8)
+        whole = np.ones(64, np.bool_)
+        clips.append(ClipData(f"c{seed}", {}, {}, shown[:64], whole, crops=ClipCrops(f"c{seed}", crops, whole)))
+    starts, lengths = cut(64, 16, 8)
+    which = np.repeat(np.arange(len(clips)), len(starts))
+    windows = WindowedClips(clips, which, np.tile(starts, len(clips)), np.tile(lengths, len(clips)))
+    return windows.seeing(Sight(112))
+
+
+def test_a_network_that_sees_learns_what_pictures_show() -> None:
+    network = M3t(channels=(6, 8, 8, 12, 12), visual_units=12)
+    settings = Training(loss="ccc", optimizer="adam", lr=5e-3, batch=8, epochs=8, schedule="cosine", seed=0)
+    model = new_model("m3t-visual", {}, network, 0)
+    scores = [epoch.scores for epoch in Fit(model, seen_clips(range(6)), seen_clips(range(6, 8)), settings, CPU)]
+    assert max(one["valence"] for one in scores) > 0.7 and max(one["arousal"] for one in scores) > 0.7

@@ -377,7 +377,7 @@ def partly_labelled() -> WindowedClips:
 
 
 def _step(optimisation: Optimisation, windows: WindowedClips, parts: list[NDArray[np.int64]]) -> float:
-    frames = [int(windows.annotated[part].sum()) for part in parts]
+    frames = np.array([[windows.annotated[part].sum()] for part in parts])
     return float(optimisation.step([windows.gather(part) for part in parts], frames))
 
 

@@ -117,14 +117,13 @@ def test_the_batch_lies_in_memory_as_torch_computes_it() -> None:
 
 @pytest.mark.parametrize("order", ["rgb", "bgr"])
 @pytest.mark.parametrize("flipped", [False, True])
-@pytest.mark.parametrize("seen", [12, 9])
-def test_a_view_is_cut_flipped_and_ordered(order: str, flipped: bool, seen: int) -> None:
+def test_a_view_is_cut_flipped_and_ordered(order: str, flipped: bool) -> None:
     pixels = noise(5)
     wanted = pixels[:, 3:15, 7:19]
     wanted = wanted[:, :, ::-1] if flipped else wanted
     wanted = wanted[..., ::-1] if order == "bgr" else wanted
-    found = video(one_window(pixels, order=order, seen=seen).gather(FIRST, view(3, 7, flipped)))
-    assert np.array_equal(found, scaled(wanted[:, :seen, :seen]))
+    found = video(one_window(pixels, order=order).gather(FIRST, view(3, 7, flipped)))
+    assert np.array_equal(found, scaled(wanted))
 
 
 @pytest.mark.parametrize(
@@ -137,8 +136,6 @@ def test_a_hole_is_at_one_place_of_every_frame(centre: tuple[int, int], rows: sl
     wanted = scaled(pixels[:, :12, :12])
     wanted[:, :, :, rows, columns] = 0
     assert np.array_equal(found, wanted)
-    cut = video(one_window(pixels, seen=10).gather(FIRST, view(0, 0, centre=centre, cutout=4)))
-    assert np.array_equal(cut, wanted[..., :10, :10])  # holes are where they would be in all of it
 
 
 def test_frames_without_a_face_are_zeros_or_the_face_before() -> None:
@@ -348,9 +345,7 @@ def test_rows_crops_and_labels_must_be_equally_many() -> None:
         windows([data("a", 6, crops=noise(6), present=np.ones(5, np.bool_))], (0, 0, 4))
 
 
-@pytest.mark.parametrize(
-    "settings", [{"order": "grb"}, {"missing": "next"}, {"seen": 13}, {"seen": 0}, {"crop": 18}, {"size": 0, "crop": 0}]
-)
+@pytest.mark.parametrize("settings", [{"order": "grb"}, {"missing": "next"}, {"crop": 18}, {"size": 0, "crop": 0}])
 def test_settings_that_mean_nothing_are_refused(settings: dict[str, object]) -> None:
     with pytest.raises(ValueError, match="expected"):
         Sight(**{"side": 20, "crop": 12, "size": 12, **settings})  # type: ignore[arg-type]
@@ -531,8 +526,7 @@ def literal(index: WindowedClips, chosen: NDArray[np.int64], views: Views, jitte
             picture = faces.frames[frame : frame + 1][0, top : top + sight.crop, left : left + sight.crop]
             picture = picture.reshape(sight.size, k, sight.size, k, 3).astype(np.float64).mean(axis=(1, 3))
             batch[row, step] = picture[:, ::-1] if views.flipped[row] else picture
-            # `seen` leaves the right and the bottom out of the picture that is given, and out of its mean
-            means.append(batch[row, step][: sight.given, : sight.given].mean(dtype=np.float64))
+            means.append(batch[row, step].mean(dtype=np.float64))
         if jitter:
             assert views.light is not None
             brightness, contrast = views.light[row]
@@ -544,28 +538,27 @@ def literal(index: WindowedClips, chosen: NDArray[np.int64], views: Views, jitte
         rows, columns = (slice(max(at, 0) // k, max(at + views.cutout, 0) // k) for at in first.tolist())
         batch[row, :, rows, columns] = 0
         batch[row, int(index.length[window]) :] = 0
-    batch = batch[:, :, : sight.given, : sight.given]
     return (batch[..., ::-1] if sight.order == "bgr" else batch).transpose(0, 4, 1, 2, 3)
 
 
 @pytest.mark.parametrize("order", ["rgb", "bgr"])
 @pytest.mark.parametrize("missing", ["zeros", "previous"])
-@pytest.mark.parametrize(("crop", "seen"), [(14, 14), (14, 11), (28, 14), (28, 11)])
+@pytest.mark.parametrize("crop", [14, 28])
 @pytest.mark.parametrize(("cutout", "jitter"), [(0, 0.0), (8, 0.0), (8, 0.9)])
 def test_what_a_network_is_given_is_what_one_writes_down_first(
-    order: str, missing: str, crop: int, seen: int, cutout: int, jitter: float
+    order: str, missing: str, crop: int, cutout: int, jitter: float
 ) -> None:
     valid = np.random.default_rng(1).random((2, 40)) < 0.8
     valid[0, :2] = valid[0, 31:] = False
     clips = [data(name, 40, crops=noise(40, 32, i), present=valid[i]) for i, name in enumerate("ab")]
-    sight = Sight(32, crop, 14, None if seen == 14 else seen, order, missing)
+    sight = Sight(32, crop, 14, order, missing)
     index = windows(clips, (0, 0, 9), (1, 30, 6), (0, 31, 9), (1, 4, 1)).seeing(sight)
     views = Augmentation(32, crop, cutout=cutout, jitter=jitter, seed=4).draw(4)
     assert views.flipped.any() and not views.flipped.all()
     chosen = np.array([3, 0, 1, 2])
     batch = index.gather(chosen, views)
     found, wanted = video(batch), literal(index, chosen, views, jitter > 0)
-    assert found.shape == wanted.shape == (4, 3, 9, seen, seen)
+    assert found.shape == wanted.shape == (4, 3, 9, 14, 14)
     if jitter:
         assert np.abs(found - wanted).max() < 1e-6
         assert found.max() == 1 and (found == -1).any()  # some of it is cut off

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from test_resume import CPU, NETWORK, SETS, clips
+from test_tasks import AUGMENTED, SEES, begin
 from torch import Tensor, nn
 
 from affcli.configs import Training
@@ -146,9 +147,20 @@ def seen(given: list[int], world: World = ALONE) -> dict[str, Tensor]:
     return found | {name: one.clone() for name, one in network.named_buffers()}
 
 
+SEEN_BY_BOTH = {"frames": {}, "all": {"expression_over": "all"}, "parts": {"accumulate": 2}, "tail": {"batch": 14}}
+
+
+def sees(more: dict[str, object], world: World = ALONE) -> tuple[list[Epoch], dict[str, Tensor]]:
+    """A training of a network that sees and learns expressions and action units too; 15 windows an epoch."""
+    config = dataclasses.replace(AUGMENTED, optimizer="sgd", momentum=0.0, epochs=1, **{"batch": 7, **more})  # type: ignore[arg-type]
+    fit, model = begin(config, SEES, world=world)
+    return list(fit), model.state_dict()
+
+
 def one_of_two(rank: int, size: int, port: int, folder: Path) -> None:
     world = joined(rank, size, port)
     found = {name: trained(config, world) for name, config in CONFIGS.items()}
+    found |= {f"sees {name}": sees(more, world) for name, more in SEEN_BY_BOTH.items()}  # type: ignore[arg-type]
     model = new_model("gru-face", SETS, STEADY, 0)
     val = clips(range(1))
     found["one clip"] = AFFECT.scores(model, val, 3, CPU, world)  # type: ignore[assignment]
@@ -172,9 +184,9 @@ def ranks(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, object]]:
     return [torch.load(folder / f"{rank}.pt", weights_only=False) for rank in (0, 1)]  # written just above
 
 
-@pytest.mark.parametrize("name", CONFIGS)
+@pytest.mark.parametrize("name", [*CONFIGS, *(f"sees {name}" for name in SEEN_BY_BOTH)])
 def test_two_processes_train_as_one(ranks: list[dict[str, object]], name: str) -> None:
-    epochs, weights = trained(CONFIGS[name])
+    epochs, weights = trained(CONFIGS[name]) if name in CONFIGS else sees(SEEN_BY_BOTH[name.removeprefix("sees ")])
     for found, same in (rank[name] for rank in ranks):  # type: ignore[misc]
         for one, other in zip(epochs, found, strict=True):
             assert one.to_json() == pytest.approx(other.to_json(), abs=1e-5)

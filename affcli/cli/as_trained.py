@@ -83,16 +83,18 @@ def compare_crops(crops: CropFiles, runs: Sequence[Checkpoint], force_recipe: bo
     Raises SchemaError where they are as large and `force_recipe` does not allow it, and where they are not as large.
     """
     path = crops.paths[next(iter(crops.headers))]
-    advice = "make the crops with the settings of the training: affcli extract-faces; or train on these"
-    wanted: list[CropSet] = []
+    wanted: dict[str, CropSet] = {}
     for run in runs:
-        if (one := run.description.crops) and one not in wanted:
-            wanted.append(one)
+        if (one := run.description.crops) and one not in wanted.values():
+            wanted[str(run.path)] = one
     foreign: list[Recipe] = []
-    for one in wanted:
+    for trained, one in wanted.items():
+        made = one.recipe.get("config", {})
+        options = "".join(f" --{name} {made[name]}" for name in ("template", "size") if made.get(name))
+        advice = f"make the crops as in the training: affcli extract-faces{options}; or train on these"
         if crops.side != one.side:
             size = f"{crops.side} x {crops.side} px"
-            expected = f"{one.side} x {one.side} px as in the training"
+            expected = f"{one.side} x {one.side} px as in the training of {trained}"
             raise SchemaError(path, f"its crops are {size}", expected=expected, advice=advice)
         foreign += _changed(path, "crops", crops.recipe, one.recipe, force_recipe, advice)
     return foreign

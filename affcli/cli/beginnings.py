@@ -13,6 +13,7 @@ from affcli.errors import SchemaError, UsageError, some
 from affcli.models import MODELS
 
 if TYPE_CHECKING:
+    from affcli.cli.choice import Choice
     from affcli.cli.crop_files import CropFiles
     from affcli.cli.one_run import Job, Prepared
     from affcli.cli.people import PeoplePrepared
@@ -77,8 +78,34 @@ def read_begun(job: Job, sets: Mapping[str, FeatureSet], crops: CropFiles | None
     `checkpoint.load` does, and SchemaError where features or crops were made otherwise.
     """
     from affcli.training.checkpoint import load
+    from affcli.training.stages import Trained, check
 
-    choice = job.choice
+    check_begun(job.choice)
+    here = job.out.resolve()
+    for part, run in job.choice.init.items():
+        if Path(run).resolve() == here:
+            raise UsageError(
+                f"{option(part)} {run}",
+                "is RUN itself, which this training replaces",
+                expected="another directory",
+                advice="choose another RUN",
+            )
+    runs = {part: load(Path(run)) for part, run in job.choice.init.items()}
+    for part, one in runs.items():
+        check(job.choice.network, part, Trained(str(one.path), one.description.network, {}))
+        _check_inputs(one, part, sets, crops)
+        if not one.description.finished:
+            log.warning("%s: its training was broken off; this one begins with its best epoch until then", one.path)
+    return Begun(runs)
+
+
+def option(part: str) -> str:
+    """The option that names the run of a part."""
+    return "--init" if part == "whole" else f"--init-{part}"
+
+
+def check_begun(choice: Choice) -> None:
+    """Raise UsageError where the stage or the model needs a run that is not named."""
     entry = MODELS[choice.model]
     if choice.training.stage == "fuse" and getattr(choice.network, "streams", "") != "audio-visual":
         raise UsageError(
@@ -98,12 +125,6 @@ def read_begun(job: Job, sets: Mapping[str, FeatureSet], crops: CropFiles | None
             advice="train them first, then name them"
             + (": affcli train --model v2p-identity" if "--init-backbone" in missing else ""),
         )
-    runs = {part: load(Path(run)) for part, run in choice.init.items()}
-    for part, one in runs.items():
-        _check_inputs(one, part, sets, crops)
-        if not one.description.finished:
-            log.warning("%s: its training was broken off; this one begins with its best epoch until then", one.path)
-    return Begun(runs)
 
 
 def _check_inputs(run: Checkpoint, part: str, sets: Mapping[str, FeatureSet], crops: CropFiles | None) -> None:
@@ -117,7 +138,7 @@ def _check_inputs(run: Checkpoint, part: str, sets: Mapping[str, FeatureSet], cr
             run.path,
             f"reads {some(foreign)} features",
             expected=f"those that this network reads: {', '.join(sets) or 'none'}",
-            advice="train it on the same features",
+            advice="train both on the same features, with the same --set static, from windows that hold them",
         )
     made = {f"{name} features": (one.recipe, sets[name].recipe) for name, one in known.features.items()}
     if known.crops and crops:

@@ -17,10 +17,13 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from affcli.cli.featuresets import FeatureFile
     from affcli.headers import Header
     from affcli.recipes import Recipe
     from affcli.tables import Table
     from affcli.training.crops import Frames
+
+_SAME_VIDEO = "make features and crops again from the same video"
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,6 +61,18 @@ class CropFile:
 
         used = {} if len(self.valid) == len(self.table.data) else {"frames": f"the first {len(self.valid)}"}
         return {**source(self.table.path), **used}
+
+    def check(self, beside: FeatureFile) -> None:
+        """Raise SchemaError where these crops are not of the same frames as features of the clip."""
+        n, rows = len(beside.time_us), len(self.time_us)
+        if rows == n and (beside.time_us == self.time_us).all():
+            return
+        raise SchemaError(
+            self.table.path,
+            f"{rows} frames of clip '{self.clip}'" if rows != n else f"frame times of clip '{self.clip}' differ",
+            expected=f"{n} as in {beside.path}" if rows != n else f"those of {beside.path}",
+            advice=_SAME_VIDEO,
+        )
 
 
 class _First:
@@ -105,11 +120,11 @@ class CropFiles:
         clip, header = next(iter(self.headers.items()))
         return _stated_side(self.paths[clip], header) or open_crops(self._read(clip)).shape[1]
 
-    def of(self, clip: str, frames: int | None = None) -> CropFile:
+    def of(self, clip: str, frames: int | None = None, rows: int | None = None) -> CropFile:
         """The crops of one clip; of its first `frames` alone where windows lie in no more.
 
-        Raises InputError where it has none, SchemaError where the table has fewer frames, or is of another clip, and
-        both as `tables.read` does.
+        Raises InputError where it has none, SchemaError where the table has fewer frames, or another number than
+        `rows`, those of the features that windows were cut from, or is of another clip, and both as `tables.read` does.
         """
         from affcli.schemas import FACES
 
@@ -121,9 +136,16 @@ class CropFiles:
                 advice=f"check the directory, or make them: affcli extract-faces VIDEOS {self._folder}",
             )
         table = self._read(clip)
-        rows = len(table.data)
-        if frames is not None and rows < frames:
-            raise too_few(table.path, rows, clip, frames, "faces")
+        found = len(table.data)
+        if frames is not None and found < frames:
+            raise too_few(table.path, found, clip, frames, "faces")
+        if rows not in (None, found):
+            raise SchemaError(
+                table.path,
+                f"{found} frames of clip '{clip}'",
+                expected=f"{rows}, as the features have that its windows were cut from",
+                advice=_SAME_VIDEO,
+            )
         used = slice(frames)
         time_us, valid = table.column("time_us")[used], table.column("valid")[used]
         return CropFile(clip, self.side, time_us, valid, _narrowed(table))

@@ -53,7 +53,7 @@ def embed(
         False,
         "--flip",
         help="Mirror the crops, left to right, before the encoder reads them: for features of flipped video. They "
-        "belong in an OUT of their own, or under another --name.",
+        "belong in an OUT of their own: windows would take them for features beside the others.",
     ),
     device: str = DEVICE,
     half: bool = typer.Option(False, "--half", help="Half precision, where the encoder says that this is safe."),

@@ -112,6 +112,20 @@ def import_checkpoint(
     index = read_windows(windows) if windows else None
     sets = inputs_of(model, chosen_sets(index, tuple(encoder)) if index else {}, network)
     beside = Beside(_crops(crops, network), None, getattr(network, "action_units", ()))
+    if unused := [name for name in encoder if name not in sets]:
+        raise UsageError(
+            f"--encoder {unused[0]}",
+            f"is of no use to {model}, which reads {', '.join(sets) or 'no features'}",
+            expected="encoders of features that it reads",
+            advice="leave it out",
+        )
+    if standardisation and not sets:
+        raise UsageError(
+            f"--standardisation {standardisation}",
+            f"is of no use to {model}, which reads no features",
+            expected="no --standardisation",
+            advice="leave it out",
+        )
     how = standardisation or origin.STANDARDISATION
     scaling = None if how in ("windows", "none") else standardising.scaling_file(how)
     with size_explained(model):
@@ -161,7 +175,7 @@ def import_checkpoint(
 def _check(model: str, network: Any, windows: Path | None, encoders: list[str], crops: Path | None) -> None:
     """Raise UsageError where WINDOWS or --crops is missing, or given to a network that has no use for it."""
     identity = isinstance(network, configs.M3tIdentity)
-    if windows is None and (encoders or not sees(network)):
+    if windows is None and (encoders or not sees(network) or _reads(network)):
         raise UsageError(
             f"--encoder {encoders[0]}" if encoders else f"--model {model}",
             f"{'is of a windows table' if encoders else 'reads features'}, and there is no WINDOWS",
@@ -186,6 +200,11 @@ def _check(model: str, network: Any, windows: Path | None, encoders: list[str], 
         raise UsageError(
             f"--crops {crops}", f"is of no use to {model}, which sees nothing", expected="none", advice="leave it out"
         )
+
+
+def _reads(network: Any) -> bool:
+    """Whether a network that sees reads features, too."""
+    return isinstance(network, configs.M3t) and (network.static != "none" or network.streams != "visual")
 
 
 def _crops(folder: Path | None, network: Any) -> CropFiles | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,11 +12,13 @@ import typer
 from affcli.cli.options import FORCE, OUT
 from affcli.cli.progress import progress
 from affcli.cli.runs import Run
-from affcli.errors import InputError, SchemaError
+from affcli.errors import InputError, SchemaError, some
 
 if TYPE_CHECKING:
     from affcli.labels.affect import Affect
     from affcli.recipes import Recipe
+
+log = logging.getLogger(__name__)
 
 RULE = {"not_annotated": "empty, or below -1", "valid": "valence and arousal"}
 # Said where they are imported, so that labels without them keep the recipe that they always had.
@@ -143,6 +146,11 @@ def _clips(run: Run, source: Path, expressions: Path | None, action_units: Path 
         known |= {affect.clip for affect in read} or {path.stem}
         run.clips += max(1, len(read))
     alone = sorted({*faces, *units} - known) if source.is_dir() or not files else []
+    if files and not source.is_dir():
+        for option, labels in (("--expressions", faces), ("--action-units", units)):
+            if labels and not known & labels.keys():
+                given = expressions if labels is faces else action_units
+                log.warning("%s %s: holds nothing of %s: nothing is taken from it", option, given, some(sorted(known)))
     run.clips += len(alone)
     for name in alone:
         path = faces[name] if name in faces else units[name]

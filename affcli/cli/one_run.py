@@ -14,8 +14,8 @@ from affcli import configs, recipes
 from affcli.cli import launch
 from affcli.cli.choice import Choice
 from affcli.cli.record import Record
-from affcli.errors import AffcliError, SchemaError, UsageError, some
-from affcli.models import inputs_of, sees
+from affcli.errors import AffcliError, SchemaError, some
+from affcli.models import inputs_of
 
 if TYPE_CHECKING:
     from affcli.cli.beginnings import Begun
@@ -47,6 +47,7 @@ class Job:
     tensorboard: bool = False
     crops: Path | None = None  # directory of faces tables, for networks that see
     flipped: Path | None = None  # directory of features of flipped crops
+    advice: str = "--resume alone goes on with it as config.toml says; --force begins again; or choose another RUN"
     people: Path | None = None  # CSV file of who each track shows, for networks that tell people apart
 
     def __str__(self) -> str:
@@ -109,6 +110,11 @@ def seeing(windows: WindowedClips, made: Prepared | PeoplePrepared) -> WindowedC
     network, crops = made.job.choice.network, made.beside.crops
     if crops is None:
         return windows
+    if crops.side >= 2 * network.crop:
+        log.warning(
+            "%s: crops are of %d px, of which the network is shown %d: a part of a face (--set crop=224 shows more)",
+            crops.source, crops.side, network.crop,
+        )  # fmt: skip
     return windows.seeing(Sight.of(crops.side, network))
 
 
@@ -127,6 +133,7 @@ def prepare(job: Job, begins: bool = True) -> Prepared:
     The number of devices is part of the recipe where there are several: each process draws its own dropout.
     """
     from affcli.cli.beginnings import Begun, read_begun
+    from affcli.cli.sighted import beside_of
     from affcli.cli.windowed import read_windows
 
     index, choice = read_windows(job.windows), job.choice
@@ -146,39 +153,6 @@ def prepare(job: Job, begins: bool = True) -> Prepared:
     taking_part = [clip for clip in index.windows if index.facts.clips[clip].split != "test"]
     inputs = [recipes.source(job.windows), *beside.sources(taking_part)]
     return Prepared(job, index, sets, recipe, inputs, beside, begun)
-
-
-def beside_of(job: Job, sets: Mapping[str, FeatureSet]) -> Beside:
-    """What a job's clips are given beside their features.
-
-    Raises UsageError where crops are needed and not given, or the other way round.
-    """
-    from affcli.cli.crop_files import find_crops, find_flipped
-    from affcli.cli.windowed import Beside
-
-    model, network = job.choice.model, job.choice.network
-    if sees(network) != (job.crops is not None):
-        raise UsageError(
-            f"--model {model}",
-            "sees crops, and there is no --crops"
-            if sees(network)
-            else f"sees nothing, and there is --crops {job.crops}",
-            expected="--crops DIR, the faces that affcli extract-faces made" if sees(network) else "no --crops",
-            advice="add it" if sees(network) else "leave it out",
-        )
-    if job.flipped and not (job.crops and any(one.modality != "audio" for one in sets.values())):
-        raise UsageError(
-            f"--flip-features {job.flipped}",
-            f"is of no use to --model {model}, which reads no features of crops beside them",
-            expected="a network that does, such as m3t-visual.emotion",
-            advice="leave it out",
-        )
-    pictured = {name: one for name, one in sets.items() if one.modality != "audio"}
-    return Beside(
-        find_crops(job.crops) if job.crops else None,
-        find_flipped(job.flipped, pictured) if job.flipped else None,
-        getattr(network, "action_units", ()),
-    )
 
 
 def fit_one(job: Job, world: World) -> Outcome:
@@ -246,6 +220,17 @@ def _epochs(run: Path) -> int:
         return 0
 
 
+def _finished(run: Path) -> Description | None:
+    """The description of a finished training; None where there is none, or nobody can say any more."""
+    from affcli.training.description import read_description
+
+    try:
+        known = read_description(run)
+    except AffcliError:
+        return None
+    return known if known.finished else None
+
+
 def _described(made: Prepared | PeoplePrepared) -> Description:
     """What the checkpoints will say, but for their epoch."""
     from affcli.training.checkpoint import versions
@@ -274,16 +259,22 @@ def _broken_off(made: Prepared | PeoplePrepared) -> Checkpoint | None:
     Raises SchemaError where that is of another training, InputError where it is damaged.
     """
     from affcli.training import checkpoint, description
-    from affcli.training.description import BEST, LAST
+    from affcli.training.description import LAST
 
     job = made.job
     path = description.description_path(job.out, LAST)
     if job.again == "force" or not path.exists():
         return None
-    if job.again == "keep":
-        with contextlib.suppress(AffcliError):
-            if description.read_description(job.out, BEST).finished:
-                return None  # whole, and made otherwise: it is made again
+    if job.again == "keep" and (whole := _finished(job.out)):
+        if changed := recipes.differences(made.recipe["config"], whole.recipe["config"]):
+            raise SchemaError(
+                job.out,
+                f"holds a finished training of other settings ({some(changed)})",
+                expected="the same settings, or another directory",
+                advice="choose another RUN, or put this one in its place: --force",
+            )
+        log.warning("%s: what it was made of has changed: it is trained again", job.out)
+        return None
     known = description.read_description(job.out, LAST)
     changed = recipes.differences(made.recipe, known.recipe) or recipes.differences(made.inputs, known.inputs)
     if changed:
@@ -291,7 +282,7 @@ def _broken_off(made: Prepared | PeoplePrepared) -> Checkpoint | None:
             path,
             f"is of another training than this, after epoch {known.epoch} ({some(changed)})",
             expected="the same settings and windows",
-            advice="--resume alone goes on with it as config.toml says; --force begins again; or choose another RUN",
+            advice=job.advice,
         )
     if known.versions != checkpoint.versions():
         log.warning("%s: other versions of packages (%s): the last bits may differ", path, known.versions)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from affcli import configs
-from affcli.cli.record import SCORES
+from affcli.cli.record import SCORES, TOLD
 from affcli.cli.settings import toml
 
 if TYPE_CHECKING:
@@ -29,14 +29,17 @@ def write_runs(out: Path, planned: list[Planned], groups: Sequence[Group], faile
     varied = list(groups[0].varied)
     text = io.StringIO(newline="")
     table = csv.writer(text, lineterminator="\n")
-    table.writerow(["run", *varied, "fold", "seed", "epoch", "epochs", *SCORES, "failed"])
+    every = {name for group in groups for done in group.ended.values() for name in done.description.validation}
+    told_of = [*SCORES, *(name for name in TOLD if name in every)]
+    table.writerow(["run", *varied, "fold", "seed", "epoch", "epochs", *told_of, "failed"])
     for one in planned:
         done = groups[one.point].ended.get(one)
         if done is None and one.name not in failed:
             continue
         settings = [groups[one.point].varied[name] for name in varied]
         told = [_shown(value) for value in settings]
-        scores = [done.description.validation[name] for name in SCORES] if done else [""] * len(SCORES)
+        known: Mapping[str, float] = done.description.validation if done else {}
+        scores = [known.get(name, "") for name in told_of]
         epochs = [done.description.epoch, done.epochs] if done else ["", ""]
         table.writerow([one.name, *told, one.fold or "", one.seed, *epochs, *scores, failed.get(one.name, "")])
     with replacing(out / RUNS) as file:
@@ -87,10 +90,11 @@ def _out_of_fold(job: Job, index: Index, group: Group, folds: list[list[str]]) -
 
     totals, frames, config = [Moments(), Moments()], 0, configs.Prediction()
     for number, clips in enumerate(folds, start=1):
-        runs = runs_of([one.job.out for one in group.ended if one.fold == number], config)
-        work = work_of([job.windows], runs, crops=job.crops)
+        fitted = [one.job for one in group.ended if one.fold == number]
+        runs = runs_of([one.out for one in fitted], config)
+        work = work_of([job.windows], runs, crops=fitted[0].crops)
         recipe = recipe_of(runs, work, config)
-        most = BATCH_SEEN if job.crops else BATCH
+        most = BATCH_SEEN if fitted[0].crops else BATCH
         network = Ensemble(runs, config, min(group.choice.training.batch, most), pick(job.device))
         for clip in work.clips:
             if clip.name not in clips:

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from affcli.training.tasks import Identity
     from affcli.windows import FeatureSet
 
+    _Tracks = dict[str, tuple[CropFiles, str]]  # by name below the person's directory: where a track is, and its clip
+
 log = logging.getLogger(__name__)
 
 VAL_SHARE = 0.1  # of each person's tracks, at least one of them, are held out
@@ -129,7 +131,7 @@ def prepare_people(job: Job) -> PeoplePrepared:
             expected="a class for each person",
             advice=f"--set classes={len(found)}" if len(found) > 1 else "bring the tracks of other people, too",
         )
-    crops = next(iter(found.values()))[0]
+    crops = next(iter(next(iter(found.values())).values()))[0]
     tracks = _usable(job, found)
     beside = Beside(crops)
     begun = read_begun(job, {}, crops)
@@ -162,8 +164,8 @@ def _refuse_options(job: Job) -> None:
             )
 
 
-def _by_person(source: Path, people: Path | None) -> dict[str, tuple[CropFiles, list[str]]]:
-    """The crops of each person, and which clips of them are that person's; both in order of name.
+def _by_person(source: Path, people: Path | None) -> dict[str, _Tracks]:
+    """The tracks of each person, both in order of name.
 
     Raises InputError where there are none or it is not said whom they show, SchemaError where they are not alike.
     """
@@ -171,7 +173,7 @@ def _by_person(source: Path, people: Path | None) -> dict[str, tuple[CropFiles, 
         crops = find_crops(source)
         shown = listed_subjects(people, crops.clips, crops.clips, what="person", lack="crops")
         names = sorted(set(shown.values()))
-        return {name: (crops, [clip for clip in crops.clips if shown[clip] == name]) for name in names}
+        return {name: {clip: (crops, clip) for clip in crops.clips if shown[clip] == name} for name in names}
     if not source.is_dir():
         raise InputError(
             source,
@@ -194,10 +196,24 @@ def _by_person(source: Path, people: Path | None) -> dict[str, tuple[CropFiles, 
             expected="a directory for each person, in it the person's faces tables",
             advice="make the tables: affcli extract-faces VIDEOS TRACKS/PERSON",
         )
-    found = {folder.name: find_crops(folder) for folder in folders}
-    for crops in found.values():
-        _check_alike(crops, next(iter(found.values())))
-    return {person: (crops, crops.clips) for person, crops in found.items()}
+    found = {folder.name: _below(folder) for folder in folders}
+    every = [crops for tracks in found.values() for crops, _ in tracks.values()]
+    for crops in dict.fromkeys(every):
+        _check_alike(crops, every[0])
+    return found
+
+
+def _below(folder: Path) -> _Tracks:
+    """The tracks of one person, in a directory and all below it, such as one for each video.
+
+    Raises InputError where there is none.
+    """
+    holding = sorted({path.parent for path in folder.rglob("[!.]*.faces.parquet")})
+    tracks: _Tracks = {}
+    for one in holding or [folder]:
+        crops = find_crops(one)
+        tracks |= {(one.relative_to(folder) / clip).as_posix(): (crops, clip) for clip in crops.clips}
+    return tracks
 
 
 def _check_alike(crops: CropFiles, first: CropFiles) -> None:
@@ -212,7 +228,7 @@ def _check_alike(crops: CropFiles, first: CropFiles) -> None:
         )
 
 
-def _usable(job: Job, found: dict[str, tuple[CropFiles, list[str]]]) -> dict[str, dict[str, CropFile]]:
+def _usable(job: Job, found: dict[str, _Tracks]) -> dict[str, dict[str, CropFile]]:
     """The tracks that hold a window; what tracks do not is said.  Raises InputError where a person has fewer than two.
 
     One track has to be held out, and one to be learnt from.
@@ -222,8 +238,8 @@ def _usable(job: Job, found: dict[str, tuple[CropFiles, list[str]]]) -> dict[str
     frames, missing = job.choice.network.frames, job.choice.training.missing_share
     tracks: dict[str, dict[str, CropFile]] = {}
     short: list[str] = []
-    for person, (crops, clips) in found.items():
-        files = {clip: crops.of(clip) for clip in clips}
+    for person, held in found.items():
+        files = {name: crops.of(clip) for name, (crops, clip) in held.items()}
         tracks[person] = {clip: one for clip, one in files.items() if len(starts_in(one.valid, frames, missing))}
         short += [f"{person}/{clip}" for clip in files if clip not in tracks[person]]
     source, rule = job.windows, f"{frames} frames in a row with a face"

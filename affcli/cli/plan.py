@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -11,10 +12,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from affcli import configs, recipes
 from affcli.cli import networks
-from affcli.cli.choice import Choice, parsed
+from affcli.cli.choice import Choice, chosen, parsed, read
 from affcli.cli.one_run import Job
-from affcli.cli.settings import from_toml
+from affcli.cli.settings import from_toml, with_pairs
 from affcli.errors import InputError, UsageError, some
+from affcli.models import MODELS
 
 if TYPE_CHECKING:
     from affcli.cli.one_run import Outcome
@@ -35,9 +37,16 @@ class Search:
     """
 
     path: Path
-    typed: frozenset[str]  # model, training.NAME, network.NAME
+    given: Mapping[str, Any]  # options that were typed, by name
     pairs: tuple[str, ...] = ()  # NAME=VALUE of the network
     goes_on: bool = False
+    config: Path | None = None  # the file of --config, or the run's own where it goes on
+
+    @functools.cached_property
+    def typed(self) -> frozenset[str]:
+        """What was typed: model, training.NAME, network.NAME."""
+        names = {name if name == "model" else f"training.{name}" for name in self.given}
+        return frozenset(names | {f"network.{name}" for name in with_pairs({}, self.pairs)})
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,6 +84,13 @@ def groups_of(job: Job, search: Search | None) -> Iterator[Group]:
         yield Group(job.out / f"point-{number}", _chosen(job.choice, point, search), point.row(), {})
 
 
+def first_model(path: Path) -> str | None:
+    """The model, or the first of the models, that the file of a search names.  Raises InputError as `parsed` does."""
+    named = parsed(path).get("model")
+    first = named[0] if isinstance(named, list) and named else named
+    return first if isinstance(first, str) and first in MODELS else None
+
+
 def _chosen(choice: Choice, point: Point, search: Search) -> Choice:
     """The choice of a point: what the search says, before the file of --config, after the command line."""
     for name in point.varied:
@@ -93,7 +109,11 @@ def _chosen(choice: Choice, point: Point, search: Search) -> Choice:
     said = {name: value for name, value in point.training.items() if counts(f"training.{name}")}
     said = from_toml(configs.Training, said, "affcli train", f"{search.path}: [training]")
     model = point.model if point.model is not None and counts("model") else choice.model
-    network = recipes.plain(choice.network) if model == choice.model else {}
+    if model != choice.model:  # another network is trained in its own way, where nothing else is said
+        content = read(search.config) if search.config else {}
+        content = {**content, "model": model, "network": content.get("network", {}) if search.goes_on else {}}
+        choice = chosen({**search.given, "model": model}, (), content, str(search.config), model)
+    network = recipes.plain(choice.network)
     network |= {name: value for name, value in point.network.items() if counts(f"network.{name}")}
     base = networks.values(model, network, f"{search.path}: [network]")
     return dataclasses.replace(
@@ -104,22 +124,37 @@ def _chosen(choice: Choice, point: Point, search: Search) -> Choice:
     )
 
 
-def common(choice: Choice, groups: list[Group]) -> Choice:
-    """What all points have in common: their settings, but for those that are varied, which are as without a search."""
+def common(choice: Choice, groups: list[Group]) -> tuple[Choice, frozenset[str]]:
+    """What all points have in common, and the settings, as `training.lr`, that they have not.
+
+    Settings that are varied are as without a search.  Where the model is, the others are those in which all agree.
+    """
     first, varied = groups[0].choice, groups[0].varied
-    model = choice.model if "model" in varied else first.model
-    training = {name: getattr(choice.training, name) for part, _, name in _parts(varied) if part == "training"}
-    network = choice.network
-    if model == first.model == choice.model:
-        as_before = {name: getattr(network, name) for part, _, name in _parts(varied) if part == "network"}
-        network = dataclasses.replace(first.network, **as_before)
+    if "model" in varied:
+        parts = {"training": [one.choice.training for one in groups], "network": [one.choice.network for one in groups]}
+        apart = {
+            f"{part}.{field.name}"
+            for part, every in parts.items()
+            for field in dataclasses.fields(every[0])
+            if any(getattr(one, field.name, None) != getattr(every[0], field.name) for one in every)
+        }
+        return first, frozenset(apart)
+    before = {
+        part: {name: getattr(getattr(choice, part), name) for at, _, name in map(_parted, varied) if at == part}
+        for part in ("training", "network")
+    }
+    if first.model != choice.model:
+        before["network"] = {}
     return dataclasses.replace(
-        choice, model=model, network=network, training=dataclasses.replace(first.training, **training)
-    )
+        choice,
+        model=first.model,
+        network=dataclasses.replace(first.network, **before["network"]),
+        training=dataclasses.replace(first.training, **before["training"]),
+    ), frozenset()
 
 
-def _parts(varied: Mapping[str, Any]) -> list[tuple[str, str, str]]:
-    return [name.partition(".") for name in varied]
+def _parted(name: str) -> tuple[str, str, str]:
+    return name.partition(".")
 
 
 def folds_of(index: Index, runs: configs.Runs) -> list[list[str]]:

@@ -37,7 +37,8 @@ CROPS = typer.Option(
     None,
     "--crops",
     metavar="DIR",
-    help="The faces of the clips, as affcli extract-faces wrote them, or the table of one clip: what M3T sees.",
+    help="The faces of the clips, as affcli extract-faces wrote them, or the table of one clip, which alone is then "
+    "predicted: what M3T sees.",
 )
 OUT = typer.Option(
     ...,
@@ -94,7 +95,8 @@ def predict(
     with --preset official (colours BGR, the last face in a frame without one, crops of 224 pixels), lets them overlap
     by half (--overlap half) and smooths the average of all networks: --smooth wiener:35 to score, wiener:13 to submit.
     At the ends of a clip the smoothing here keeps to the frames that there are, where SciPy's, which that
-    code calls, takes zeros for those that there are not.
+    code calls, takes zeros for those that there are not; and the last window ends with the clip, where that code fills
+    it up with the last frame.
     """
     from affcli.cli.ensemble import Ensemble, recipe_of, runs_of
     from affcli.cli.to_predict import work_of

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 SCORES = ("valence", "arousal", "mean")
-_TOLD = {"expression_accuracy": "expressions right", "expression_f1": "their F1", "au_f1": "action units' F1"}
+TOLD = {"expression_accuracy": "expressions right", "expression_f1": "their F1", "au_f1": "action units' F1"}
 
 
 class Record:
@@ -122,7 +122,7 @@ class Record:
         best = load(self._made.job.out)
         smooth = ""
         if "mean" in best.description.validation:  # of affect
-            affect = predict(best.model, val.batches(self._made.job.choice.training.batch), val.frames, device)
+            affect = predict(best.model, val.batches(self._made.job.choice.training.at_once), val.frames, device)
             clips = []
             for one, first in zip(val.clips, val.offsets, strict=False):
                 here = slice(first, first + one.frames)
@@ -155,6 +155,6 @@ def say_done(job: Job, done: Outcome) -> None:
 def scored(scores: Mapping[str, float]) -> str:
     """Scores of validation for people."""
     if "mean" not in scores:
-        return f"{scores['accuracy']:.1%} of the people told"
-    told = [f"{what} {scores[name]:.3f}" for name, what in _TOLD.items() if name in scores]
+        return f"{scores['accuracy']:.1%} of the windows are told whom they show"
+    told = [f"{what} {scores[name]:.3f}" for name, what in TOLD.items() if name in scores]
     return ", ".join(["CCC " + ", ".join(f"{name} {scores[name]:.3f}" for name in SCORES), *told])

@@ -61,7 +61,7 @@ class Run:
             counts = {"made": self.made, "up to date": self.kept, "failed": len(self.failures)}
             said = ", ".join(f"{count} {word}" for word, count in counts.items() if count)
             if self.failures:
-                said += f" ({some(error.subject for error in self.failures)})"
+                said += f" ({some(dict.fromkeys(error.subject for error in self.failures))})"
             print(f"affcli: {self.clips} clip{'s' * (self.clips != 1)}: {said or 'nothing to make'}", file=sys.stderr)
         self.leave()
 

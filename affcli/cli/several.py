@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import gc
+import logging
 import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -11,13 +13,16 @@ from typing import TYPE_CHECKING
 import typer
 
 from affcli import configs
-from affcli.cli.choice import write
+from affcli.cli.beginnings import check_begun
+from affcli.cli.choice import used, write
 from affcli.cli.one_run import Job, fit_one, sets_of
 from affcli.cli.options import clear_line
 from affcli.cli.outcomes import OUT_OF_FOLD, SUMMARY, summarise_all, write_runs
+from affcli.cli.place import check_place
 from affcli.cli.plan import GRID, Group, Planned, Search, common, folds_of, groups_of, planned_of
 from affcli.cli.progress import Line, say
 from affcli.cli.record import scored
+from affcli.cli.sighted import check_sight, shared
 from affcli.cli.workers import Done, Report, alone, machine, side_by_side
 from affcli.errors import InputError, UsageError
 
@@ -25,6 +30,8 @@ if TYPE_CHECKING:
     from affcli.cli.one_run import Outcome
     from affcli.cli.windowed import Index
     from affcli.training.world import World
+
+log = logging.getLogger(__name__)
 
 
 def fit_all(job: Job, search: Search | None, workers: int, world: World) -> None:
@@ -83,32 +90,33 @@ def plan(job: Job, search: Search | None) -> tuple[Index, list[Group], list[list
         )
     index = read_windows(job.windows)
     folds = folds_of(index, job.choice.runs)
+    if search:
+        used(search.given, (group.choice for group in groups))
     planned = [one for number, group in enumerate(groups) for one in planned_of(job, group, number, folds)]
+    jobs = shared([one.job for one in planned])
+    planned = [dataclasses.replace(one, job=mine) for one, mine in zip(planned, jobs, strict=True)]
     for one in planned:  # what is wrong with the last of them is better known now
         check(one.job.choice.training, pick(job.device), job.choice.devices)
-        sets_of(one.job.choice, index)
+        check_sight(one.job, sets_of(one.job.choice, index))
+        check_begun(one.job.choice)
+    if folds and (seen := [part for part in job.choice.init if part != "backbone"]):
+        log.warning(
+            "--init%s: if it was trained on these clips, it has seen those that folds hold out: scores flatter it",
+            "" if seen[0] == "whole" else f"-{seen[0]}",
+        )
     return index, groups, folds, planned
 
 
 def _begin(job: Job, search: Search | None, groups: list[Group]) -> None:
     """Write what the trainings are, and take away what earlier ones came to, which is found anew.
 
-    Raises UsageError where a single training stands in the directory.
+    Raises UsageError where something else stands in the directory.
     """
     from affcli.files import explained, replacing
-    from affcli.training.description import DESCRIPTIONS
 
-    for name in DESCRIPTIONS:
-        if (job.out / name).exists():
-            raise UsageError(
-                f"--out {job.out}",
-                "holds a training of its own",
-                expected="a directory for many trainings",
-                advice="choose another, or take its files away",
-            )
-    write(
-        job.out, common(job.choice, groups), "What these trainings have in common; runs.csv has what each of them is."
-    )
+    check_place(job.out, "several")
+    alike, apart = common(job.choice, groups)
+    write(job.out, alike, "What these trainings have in common; runs.csv has what each of them is.", apart)
     if search and not search.goes_on:
         with replacing(job.out / GRID) as file:
             file.write(search.path.read_bytes())

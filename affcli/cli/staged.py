@@ -26,23 +26,25 @@ Every stage is a run, RUN/NAME.  What is there is kept, and a stage that was bro
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from affcli.cli.choice import Choice, check_parts, chosen, parsed
+from affcli.cli.choice import Choice, check_parts, chosen, parsed, used
 from affcli.cli.one_run import Job, fit_one
 from affcli.cli.record import say_done
+from affcli.cli.sighted import shared
 from affcli.clips import file_name
 from affcli.errors import UsageError
-from affcli.models import sees
 
 if TYPE_CHECKING:
     from affcli.training.world import World
 
 STAGES = "stages.toml"  # in RUN, a copy of the file
 _COMMON = ("encoders", "preset", "training", "network", "devices")  # what may stand above the stages
+_ADVICE = "take its directory away to begin this stage again; --force begins all of them again; or choose another RUN"
 
 
 def stages_of(
@@ -81,12 +83,9 @@ def stages_of(
             )
         choice = chosen(typed, pairs, whole, where, whole["model"])
         init = {part: str(jobs[run].out if run in jobs else _there(run, where)) for part, run in choice.init.items()}
-        one = job(out / name, dataclasses.replace(choice, init=init))
-        seen, static = sees(choice.network), getattr(choice.network, "static", "none") != "none"
-        jobs[name] = dataclasses.replace(
-            one, crops=one.crops if seen else None, flipped=one.flipped if seen and static else None
-        )
-    return jobs
+        jobs[name] = job(out / name, dataclasses.replace(choice, init=init))
+    used(typed, (one.choice for one in jobs.values()))
+    return dict(zip(jobs, shared(list(jobs.values())), strict=True))
 
 
 def _there(run: str, where: str) -> str:
@@ -103,13 +102,16 @@ def _there(run: str, where: str) -> str:
 
 def fit_stages(out: Path, path: Path, jobs: Mapping[str, Job], world: World) -> None:
     """Fit the stages one after the other, and say what each came to.  Raises as `fit_one` does."""
-    from affcli.files import explained, replacing
+    from affcli.files import explained, held, replacing
 
-    if world.rank == 0 and path != out / STAGES:
-        content = path.read_bytes()
-        with explained(out):
-            out.mkdir(parents=True, exist_ok=True)
-        with replacing(out / STAGES) as file:
-            file.write(content)
-    for job in jobs.values():
-        say_done(job, fit_one(job, world))
+    with contextlib.ExitStack() as stack:
+        if world.rank == 0:
+            with explained(out):
+                out.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(held(out))
+            if path != out / STAGES:
+                content = path.read_bytes()
+                with replacing(out / STAGES) as file:
+                    file.write(content)
+        for job in jobs.values():
+            say_done(job, fit_one(dataclasses.replace(job, advice=_ADVICE), world))

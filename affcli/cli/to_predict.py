@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from affcli.cli.as_trained import check_sources, compare, compare_crops, crops_of
 from affcli.configs import Windows
-from affcli.errors import InputError, SchemaError, UsageError
+from affcli.errors import InputError, SchemaError, UsageError, some
 
 if TYPE_CHECKING:
     import numpy as np
@@ -152,22 +152,24 @@ def _work_of_windows(
                 )
             foreign += compare(path, encoder, facts.features[encoder], wanted, force_recipe)
         if plan.length != one.windows.length or (overlap == "as-trained" and plan != one.windows):
-            log.warning("%s: cut otherwise than in the training (%s): %s", path, one.windows, plan)
+            log.warning(
+                "%s: windows of %d frames that overlap by %d, otherwise than in the training (%d, %d); used as cut",
+                path, plan.length, plan.overlap, one.windows.length, one.windows.overlap,
+            )  # fmt: skip
 
     def files_of(clip: str) -> Files:
-        seen = crops.of(clip, facts.clips[clip].frames) if crops else None
-        return Files(index.features(clip, _encoders(runs)), seen)
+        return _files(index.features(clip, _encoders(runs)), index.crops(clip, crops) if crops else None)
 
-    anew = None if overlap == "as-trained" else _cutter(plan, overlap)
-    clips = [
-        Clip(clip, partial(files_of, clip), (anew or partial(_as_cut, windows),) * len(runs))
-        for clip, windows in index.windows.items()
-        if split in ("all", facts.clips[clip].split)
-    ]
-    if not clips:
+    names = [clip for clip in index.windows if split in ("all", facts.clips[clip].split)]
+    if not names:
         raise InputError(
             path, f"has no {split} clip", expected="clips to predict", advice="choose another --split, or leave it out"
         )
+    anew = None if overlap == "as-trained" else _cutter(plan, overlap)
+    clips = [
+        Clip(clip, partial(files_of, clip), (anew or partial(_as_cut, index.windows[clip]),) * len(runs))
+        for clip in _wanted(names, crops)
+    ]
     return Work([plan] * len(runs), clips, foreign)
 
 
@@ -192,30 +194,37 @@ def _work_of_features(
         if clip in wrong:
             raise wrong[clip]
         features = {encoder: found.features[encoder][clip] for encoder in encoders}
-        files = Files(features, crops.of(clip) if crops else None)
-        _check_frames(files)
-        return files
+        return _files(features, crops.of(clip) if crops else None)
 
     plans = [run.description.windows for run in runs]
     cuts = tuple(_cutter(plan, overlap) for plan in plans)
-    names = found.clips if encoders else crops.clips if crops else []
+    names = _wanted(found.clips if encoders else crops.clips if crops else [], crops)
     return Work(plans, [Clip(clip, partial(files_of, clip), cuts) for clip in names], foreign)
 
 
-def _check_frames(files: Files) -> None:
-    """Raise SchemaError where crops and features of a clip are not of the same frames."""
-    if not files.features or files.crops is None:
-        return
-    first, crops = next(iter(files.features.values())), files.crops
-    n, rows = len(first.time_us), len(crops.time_us)
-    if rows == n and (first.time_us == crops.time_us).all():
-        return
-    raise SchemaError(
-        crops.table.path,
-        f"{rows} frames of clip '{crops.clip}'" if rows != n else f"frame times of clip '{crops.clip}' differ",
-        expected=f"{n} as in {first.path}" if rows != n else f"those of {first.path}",
-        advice="make features and crops again from the same video",
-    )
+def _wanted(clips: list[str], crops: CropFiles | None) -> list[str]:
+    """Those of `clips` to predict: where --crops names the table of one clip, that one alone.
+
+    Raises InputError where it is none of them.
+    """
+    if crops is None or crops.source.is_dir():
+        return clips
+    (clip,) = crops.clips
+    if clip not in clips:
+        raise InputError(
+            crops.source,
+            f"is of clip '{clip}', which is none of those to predict ({some(clips)})",
+            expected="the faces of one of them, or a directory",
+            advice="check the path",
+        )
+    return [clip]
+
+
+def _files(features: dict[str, FeatureFile], crops: CropFile | None) -> Files:
+    """The features and the crops of a clip.  Raises SchemaError where they are not of the same frames."""
+    if features and crops is not None:
+        crops.check(next(iter(features.values())))
+    return Files(features, crops)
 
 
 def _cutter(plan: Windows, overlap: str) -> Callable[[int], Cuts]:

@@ -13,6 +13,7 @@ import typer
 from affcli import configs
 from affcli.cli.fields import with_fields
 from affcli.cli.options import DEVICE, ENCODER, FORCE
+from affcli.cli.panels import TRAIN, in_panels
 from affcli.errors import UsageError
 from affcli.models import MODELS
 
@@ -20,7 +21,9 @@ if TYPE_CHECKING:
     from affcli.training.world import World
 
 WINDOWS = typer.Argument(
-    ..., metavar="WINDOWS", help="Windows table with labels, as affcli window writes it; for v2p-identity see below."
+    ...,
+    metavar="WINDOWS",
+    help="Windows table with labels, as affcli window writes it; for v2p-identity, a directory of faces (see above).",
 )
 OUT = typer.Option(..., "--out", "-o", metavar="RUN", help="Directory for the checkpoints; made where it is missing.")
 MODEL_NAME = "gru-fusion"
@@ -87,7 +90,7 @@ PRESET = typer.Option(
     "",
     "--preset",
     help="Settings of M3T's networks as the paper has them (paper) or its released code (official), where these differ "
-    "from the defaults; every option goes before it.",
+    "from the defaults; every other option, and what a file says, goes before it.",
     metavar="paper|official",
 )
 CROPS = typer.Option(
@@ -111,6 +114,7 @@ INIT_BACKBONE = typer.Option(
 )
 
 
+@in_panels(TRAIN)
 @with_fields(configs.LrRange)
 @with_fields(configs.Runs)
 @with_fields(configs.Training)
@@ -158,14 +162,13 @@ def train(
     """
     from affcli.cli import lr_range, several
     from affcli.cli.choice import CONFIG as USED
-    from affcli.cli.choice import Choice, choose
+    from affcli.cli.choice import Choice, choose, used
     from affcli.cli.one_run import Again, Job, fit_one
-    from affcli.cli.outcomes import RUNS
     from affcli.cli.people import check_people
+    from affcli.cli.place import check_place
     from affcli.cli.plan import GRID as TRIED
-    from affcli.cli.plan import Search
+    from affcli.cli.plan import Search, first_model
     from affcli.cli.record import say_done
-    from affcli.cli.settings import with_pairs
     from affcli.cli.staged import STAGES as IN_STAGES
     from affcli.cli.staged import fit_stages, stages_of
 
@@ -187,12 +190,14 @@ def train(
                 print(f"{one.out}:")
                 _say_size(one, begins=False)
             return
+        check_place(out, "stages")
         devices = max(one.choice.devices for one in jobs.values())
         _launched(functools.partial(fit_stages, out, path, jobs), device, devices, workers)
         return
     file = config or (out / USED if resume and (out / USED).exists() else None)
     goes_on = resume and (out / TRIED).exists() and grid is None
-    choice = choose(typed, network, file, MODEL_NAME)
+    tried = grid or (out / TRIED if goes_on else None)
+    choice = choose(typed, network, file, (tried and first_model(tried)) or MODEL_NAME)
     if not choice.runs.folds and (alone := typed.keys() & {"group", "fold_seed"}):
         option = f"--{min(alone).replace('_', '-')}"
         raise UsageError(
@@ -200,10 +205,10 @@ def train(
         )
     job = job_of(out, choice)
     search = None
-    if grid or goes_on:
-        names = {name if name == "model" else f"training.{name}" for name in typed}
-        names |= {f"network.{name}" for name in with_pairs({}, network)}
-        search = Search(grid or out / TRIED, frozenset(names), tuple(network), goes_on)
+    if tried:
+        search = Search(tried, typed, tuple(network), goes_on, file)
+    else:
+        used(typed, [choice])
     many = search is not None or choice.runs.folds > 0 or choice.runs.seeds > 1
     if dry_run:
         if many:
@@ -215,13 +220,8 @@ def train(
     if rates:
         lr_range.test(job, rates, several=many)
         return
-    if not many and (out / RUNS).exists():
-        raise UsageError(
-            f"--out {out}",
-            "holds several trainings",
-            expected="a directory for one",
-            advice="choose another, or name --folds, --seeds or --grid again",
-        )
+    if not many:
+        check_place(out, "one")
 
     def fit(world: World) -> None:
         if many:

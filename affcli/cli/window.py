@@ -102,6 +102,8 @@ def window(
     seen = listed_subjects(subjects, every.clips, list(clips)) if subjects else None
     parts: dict[str, Part] = dict.fromkeys(clips, "test")
     chosen = listed(val, every.clips, mismatch), listed(test, every.clips, mismatch)
+    if val and chosen[0]:
+        _check_val(val, sorted(chosen[0] & clips.keys()), labelled)
     parts |= _split(labelled, *chosen, share, seen)
     if subjects and seen:
         _tell_divided(subjects, labelled, parts, seen)
@@ -175,6 +177,20 @@ def _check_labelled(path: Path, clips: list[str], labels: dict[str, Affect]) -> 
         )
     if without:
         log.warning("%s: has no labels of %s: test clips", path, some(without))
+
+
+def _check_val(path: Path, listed: list[str], labelled: list[str]) -> None:
+    """Say which clips of --val cannot validate, since they have no labels; raise InputError where none of them can."""
+    without = [clip for clip in listed if clip not in labelled]
+    if without and len(without) == len(listed):
+        raise InputError(
+            path,
+            f"names no clip with labels, but {some(without)}",
+            expected="validation clips with labels",
+            advice="import their labels too: affcli import-labels",
+        )
+    if without:
+        log.warning("%s: names clips without labels, which are test clips, not val: %s", path, some(without))
 
 
 def _split(

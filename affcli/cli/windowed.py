@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from affcli.cli.crop_files import CropFiles, FlippedFiles
+    from affcli.cli.crop_files import CropFile, CropFiles, FlippedFiles
     from affcli.labels.affect import Affect
     from affcli.recipes import Recipe
     from affcli.training.data import ClipData, WindowedClips
@@ -49,6 +49,11 @@ class Index:
         if known.labels is None:
             raise SchemaError(self.path, f"has no labels of clip '{clip}'", advice="cut windows with --labels")
         return _read_labels(self._place(known.labels))[clip].resized(known.frames)
+
+    def crops(self, clip: str, crops: CropFiles) -> CropFile:
+        """The crops of one clip: the frames that its windows lie in.  Raises as `CropFiles.of` does."""
+        known = self.facts.clips[clip]
+        return crops.of(clip, known.frames, known.feature_rows)
 
     def _place(self, file: File) -> Path:
         """Where a file that the index names is; it must still be what it was."""
@@ -155,9 +160,15 @@ class Beside:
 
 
 def clip_data(
-    name: str, files: dict[str, FeatureFile], labels: Affect | None, beside: Beside | None = None
+    name: str,
+    files: dict[str, FeatureFile],
+    labels: Affect | None,
+    beside: Beside | None = None,
+    rows: int | None = None,
 ) -> ClipData:
     """One clip as training and prediction take it; without labels, no frame is annotated.
+
+    `rows` is how many frames the tables of its windows' features have, where that is known.
 
     Raises InputError and SchemaError where its crops or the features of flipped ones are missing or do not fit.
     """
@@ -169,7 +180,9 @@ def clip_data(
     beside = beside or Beside()
     first = next(iter(files.values()), None)
     known = len(first.valid) if first else len(labels) if labels else None
-    crops = beside.crops.of(name, known) if beside.crops else None
+    crops = beside.crops.of(name, known, rows) if beside.crops else None
+    if first and crops:
+        crops.check(first)
     frames = known if known is not None else len(crops.valid) if crops else 0
     times = first or crops
     return ClipData(
@@ -233,7 +246,16 @@ def windows_of(
             "val": "hold out at least one of two or more clips: affcli window --val-share 0.2, or --val FILE",
         }[part]
         raise InputError(index.path, f"has no {part} clip", expected="train and val clips", advice=advice)
-    clips = [clip_data(clip, index.features(clip, encoders), index.labels(clip), beside) for clip in chosen]
+    clips = [
+        clip_data(
+            clip,
+            index.features(clip, encoders),
+            index.labels(clip),
+            beside,
+            index.facts.clips[clip].feature_rows,
+        )
+        for clip in chosen
+    ]
     annotated = [one for one in clips if one.labelled.any()]
     if not annotated:
         raise InputError(

@@ -140,6 +140,11 @@ class Training:
     patience: int = setting(15, "passes without a better validation CCC before stopping", unit="epochs", least=1)
     seed: int = setting(0, "seed of initial weights, order and dropout", least=0, most=2**63 - 1)
 
+    @property
+    def at_once(self) -> int:
+        """Windows that pass through the network at a time, at most: those of a part of a batch."""
+        return -(-self.batch // self.accumulate)
+
 
 @dataclass(frozen=True)
 class LrRange:

@@ -113,6 +113,7 @@ MODELS: Registry[Model] = Registry(
             licence="Apache-2.0",
             config=configs.M3tIdentity,
             training=presets.IDENTITY_TRAINING,
+            variants=presets.IDENTITY_VARIANTS,
         ),
     },
 )

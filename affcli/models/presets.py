@@ -50,6 +50,10 @@ VARIANTS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
         "network": {"order": "bgr", "missing": "previous", "crop": 224},
     },
 }
+IDENTITY_VARIANTS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
+    "paper": {"training": {}, "network": {}},
+    "official": {"training": {}, "network": {**VARIANTS["official"]["network"], "average": "features"}},
+}
 IDENTITY_TRAINING: Mapping[str, Any] = {
     "optimizer": "sgd",
     "lr": 0.3,

@@ -58,5 +58,7 @@ def _chosen(role: str, named: str, fitting: list[str], sets: Mapping[str, Input]
         f"{role} features",
         f"could be any of {', '.join(fitting)}" if fitting else f"are not among those of the windows: {have}",
         expected=f"one set of features of {what}",
-        advice=f"name it: --set {role}=ENCODER" if sets else "cut windows with these features: affcli window",
+        advice=f"name it: --set {role}=ENCODER"
+        if fitting
+        else "make them: affcli embed; then cut windows with them too",
     )

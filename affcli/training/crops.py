@@ -38,7 +38,8 @@ class ClipCrops:
 def check_crops(crops: ClipCrops, side: int, size: int) -> None:
     """Raise SchemaError where crops are none, are not square, not `side` px wide, or not `size` or more."""
     subject, shape = f"crops of clip {crops.name}", crops.frames.shape
-    advice = f"make all alike: affcli extract-faces --force --template m3t-128 --size {max(side, size)}"
+    enough = max(side, 256 if size > 112 else size)  # M3T's code cuts 224 out of 256
+    advice = f"make all alike: affcli extract-faces --force --template m3t-128 --size {enough}"
     dtype = getattr(crops.frames, "dtype", np.dtype(np.uint8))
     if len(shape) != 4 or shape[1] != shape[2] or shape[3] != 3 or dtype != np.uint8:
         raise SchemaError(subject, f"are {dtype} {shape}", expected="uint8 (frames, s, s, 3)", advice=advice)

@@ -118,7 +118,11 @@ class WindowedClips:
     @functools.cached_property
     def annotated(self) -> NDArray[np.int64]:
         """How many frames of each window are annotated: (k,)."""
-        before = np.concatenate([[0], np.cumsum(self.labelled)])
+        return self.sums(self.labelled)
+
+    def sums(self, values: NDArray[Any]) -> NDArray[Any]:
+        """The sum of `values`, one of each frame of all clips (n,), over the frames of each window: (k,)."""
+        before = np.concatenate([[0], np.cumsum(values)])
         return np.asarray(before[self.first + self.length] - before[self.first])
 
     def with_labels(self) -> WindowedClips:

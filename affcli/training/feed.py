@@ -14,19 +14,21 @@ from affcli.training.data import Batch, WindowedClips
 from affcli.training.sampling import Sampler
 from affcli.training.seeded import seed_of
 from affcli.training.starts import StartSampler
-from affcli.training.viewing import Augmentation
+from affcli.training.viewing import Augmentation, Views
 from affcli.training.world import ALONE, World
 
 _VIEWS = 2**31  # beside the ranks of processes: the random numbers of views are their own
 
-Step = tuple[list[Batch], list[int], int]  # parts of a batch, what each counts by over all processes, its windows
+# Parts of a batch, what each counts by in each term of the loss over all processes (parts, m), its windows.
+Step = tuple[list[Batch], NDArray[np.int64], int]
 
 
 class Feed:
     """The batches of a training on `train`, from the seed of `config`.
 
-    `counts` (k,) is what each of the k windows counts by.  Of several processes in `world`, all draw the same windows
-    and views, and each gathers its share.  Raises UsageError where the windows cannot be balanced as `config` asks.
+    `counts` (k, m) is what each of the k windows counts by in each of the m terms of the loss.  Of several processes in
+    `world`, all draw the same windows and views, and each gathers its share.  Raises UsageError where the windows
+    cannot be balanced as `config` asks.
     """
 
     def __init__(self, train: WindowedClips, config: Training, counts: NDArray[np.int64], world: World = ALONE) -> None:
@@ -63,9 +65,11 @@ class Feed:
         """
 
         def gathered(chosen: NDArray[np.int64]) -> Step:
-            parts = np.array_split(chosen, min(self._config.accumulate, len(chosen)))
-            counts = [int(self._counts[part].sum()) for part in parts]
-            return [self._mine(part) for part in parts], counts, len(chosen)
+            views = self._augmentation.draw(len(chosen)) if self._augmentation else None
+            places = np.array_split(np.arange(len(chosen)), min(self._config.accumulate, len(chosen)))
+            counts = np.stack([self._counts[chosen[part]].sum(axis=0) for part in places])
+            parts = [self._mine(chosen[part], views.of(part) if views else None) for part in places]
+            return parts, counts, len(chosen)
 
         size = self._config.batch
         with ThreadPoolExecutor(1) as thread:
@@ -75,9 +79,8 @@ class Feed:
                 yield batch
             yield ahead.result()
 
-    def _mine(self, part: NDArray[np.int64]) -> Batch:
-        """This process's share of a part of a batch; all draw how the whole part is seen."""
-        views = self._augmentation.draw(len(part)) if self._augmentation else None
+    def _mine(self, part: NDArray[np.int64], views: Views | None) -> Batch:
+        """This process's share of a part of a batch; `views` are how the whole part is seen, the same in each."""
         share = np.array_split(np.arange(len(part)), self._world.size)[self._world.rank]
         if not len(share):
             return self._train.blank()

@@ -96,7 +96,7 @@ class Fit:
         self._model, self._val, self._config, self._world = model.to(device), val, config, world
         self._device, self._task = device, task
         self._on_batch = on_batch
-        self._feed = Feed(train, config, task.counts(train), world)
+        self._feed = Feed(train, config, task.counts(train, config), world)
         steps = steps_per_epoch(len(self._feed), config)
         self._optimisation = Optimisation(model, config, device, steps, world, task)
         self._number, self._best, self._best_epoch = 0, -1.0, 0  # epochs that are done; a CCC is never below -1
@@ -113,7 +113,7 @@ class Fit:
             number = self._number + 1
             loss = self._pass(self._feed.order())
             optimisation.swap_average()
-            scores = self._task.scores(self._model, self._val, config.batch, self._device, self._world)
+            scores = self._task.scores(self._model, self._val, config.at_once, self._device, self._world)
             score = scores[self._task.decides]
             epoch = Epoch(number, loss, scores, self._improves(score), optimisation.lr)
             if not np.isfinite([loss, score]).all():
@@ -173,7 +173,7 @@ class Fit:
         for parts, counts, windows in self._feed.batches(order):
             with memory_explained(self._config.batch, self._config.accumulate):
                 loss = self._optimisation.step(parts, counts)
-            waiting.append((loss, sum(counts)))
+            waiting.append((loss, int(counts[:, 0].sum())))
             done += windows
             if len(waiting) == _WAITING or done == len(order):
                 losses, weights = zip(*waiting, strict=True)

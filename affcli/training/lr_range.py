@@ -87,7 +87,7 @@ def lr_range(
     """
     torch.manual_seed(config.seed)
     config = dataclasses.replace(config, ema=0.0)
-    feed = Feed(train, config, task.counts(train))
+    feed = Feed(train, config, task.counts(train, config))
     optimisation = Optimisation(model.to(device), config, device, 1, task=task, rate=rising(rates))
     mean, best = 0.0, math.inf
     model.train()

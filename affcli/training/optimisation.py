@@ -6,7 +6,9 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from affcli.configs import Training
@@ -135,17 +137,19 @@ class Optimisation:
         if self._average:
             self._average.state = state["average"]
 
-    def step(self, parts: Sequence[Batch], frames: Sequence[int]) -> Tensor:
+    def step(self, parts: Sequence[Batch], counts: NDArray[np.int64]) -> Tensor:
         """Change the weights once, by the gradients of the parts of one batch; returns the loss, a scalar.
 
-        `frames` is what each part counts by, such as its labelled frames, over all processes: for losses that are means
-        over these, and a network without batch normalisation or dropout, the sum is that of the whole batch.
+        `counts` (parts, m) is what each part counts by in each of the m terms of the loss, such as its labelled frames,
+        over all processes: for terms that are means over these, and a network without batch normalisation or dropout,
+        the sum is that of the whole batch.
         """
         self.lr = self._rate(self._steps)
         for group in self._optimizer.param_groups:
             group["lr"] = self.lr
         self._optimizer.zero_grad(set_to_none=True)
-        losses = [self._backward(part, count / sum(frames)) for part, count in zip(parts, frames, strict=True)]
+        shares = (counts / np.maximum(counts.sum(axis=0), 1)).tolist()  # nothing counts in a term: it is 0 as it is
+        losses = [self._backward(part, share) for part, share in zip(parts, shares, strict=True)]
         self._world.mean_gradients(self._model)
         if self._config.clip:
             self._scaler.unscale_(self._optimizer)
@@ -157,12 +161,13 @@ class Optimisation:
             self._average.update(self._model)
         return torch.stack(losses).sum()
 
-    def _backward(self, part: Batch, share: float) -> Tensor:
-        """Add the gradients of a part of a batch; returns its share of the loss."""
+    def _backward(self, part: Batch, shares: list[float]) -> Tensor:
+        """Add the gradients of a part of a batch, which has these shares of the terms; returns its part of the loss."""
         half = _HALF.get(self._config.precision)
         with torch.autocast(self._device.type, dtype=half, enabled=half is not None):
             said = self._pass(part)
-        loss = self._loss(said.float(), part) * share
+        terms = self._loss(said.float(), part)
+        loss = torch.stack([term * share for term, share in zip(terms, shares, strict=True)]).sum()
         self._scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
         return loss.detach()
 

@@ -74,10 +74,7 @@ def by_valence(windows: WindowedClips) -> tuple[NDArray[np.int64], NDArray[np.in
 
 def mean_valence(windows: WindowedClips) -> NDArray[np.float64]:
     """The mean valence over the labelled frames of each window: (k,), NaN where a window has none."""
-    end = windows.first + windows.length
-    labelled = np.concatenate([[0], np.cumsum(windows.labelled)])
-    valence = np.concatenate([[0.0], np.cumsum(np.where(windows.labelled, windows.labels[:, 0], 0), dtype=np.float64)])
-    count = labelled[end] - labelled[windows.first]
-    total = valence[end] - valence[windows.first]
+    count = windows.annotated
+    total = windows.sums(np.where(windows.labelled, windows.labels[:, 0], 0).astype(np.float64))
     mean: NDArray[np.float64] = np.divide(total, count, out=np.full(len(windows), np.nan), where=count > 0)
     return mean

@@ -17,8 +17,8 @@ _WARM_BY_THEMSELVES = ("onecycle", "cyclic")
 class Schedule:
     """The learning rate by step, s = 0, 1, ...; an epoch is `steps_per_epoch` steps.
 
-    Schedules run in steps, plateau in epochs.  Before constant, cosine and plateau, the `warmup` steps w rise from
-    peak / w to the peak; s counts from their end, and S is the number of steps that are left.
+    Schedules run in steps, plateau in epochs.  Before constant, cosine, plateau and milestones, the `warmup` steps w
+    rise from peak / w to the peak; s counts from their end, and S is the number of steps that are left.
 
     * constant: the peak, `lr`.
     * cosine: from the peak to `lr_min`, lr_min + (peak - lr_min) (1 + cos(pi s / S)) / 2 (Loshchilov and Hutter 2017,

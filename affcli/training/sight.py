@@ -33,7 +33,6 @@ class Sight:
     side: int  # px of a crop
     crop: int = 112  # px cut out of it
     size: int = 112  # px of the network's picture: `crop`, or half of it, each the mean of 2 x 2 pixels
-    seen: int | None = None  # the first rows and columns of the picture that are given, in evaluation only; None: all
     order: str = "rgb"  # of channels, as given: "rgb" or "bgr"
     missing: str = "zeros"
 
@@ -44,18 +43,11 @@ class Sight:
             )
         if self.size < 1 or self.crop not in (self.size, 2 * self.size):
             raise ValueError(f"pictures of {self.size} px of crops of {self.crop} px, expected as many or half of them")
-        if not 1 <= self.given <= self.size:
-            raise ValueError(f"{self.seen} of {self.size} pixels, expected 1 to {self.size}")
 
     @classmethod
     def of(cls, side: int, network: Sighted) -> Sight:
         """How a network with these settings sees crops of `side` px."""
         return cls(side, network.crop, order=network.order, missing=network.missing)
-
-    @property
-    def given(self) -> int:
-        """Rows and columns that the network is given, px."""
-        return self.size if self.seen is None else self.seen
 
     @property
     def step(self) -> int:
@@ -110,7 +102,7 @@ class Viewer:
         views = centred(len(clip), sight.side, sight.crop) if views is None else views
         values, visible = self._unseen(len(clip), int(length.max()))
         for row, crops, shown in self._parts(clip, start, length):
-            lines = values[row, : len(shown)].reshape(len(shown), sight.given, sight.given * 3)
+            lines = values[row, : len(shown)].reshape(len(shown), sight.size, sight.size * 3)
             there = shown >= 0
             visible[row, : len(shown)] = there
             # Whole windows at a time: each call of NumPy lets go of Python's lock and has to wait for it again.
@@ -127,7 +119,7 @@ class Viewer:
 
     def _unseen(self, count: int, frames: int) -> tuple[NDArray[np.uint8] | NDArray[np.int16], NDArray[np.bool_]]:
         """Values and `visible` of windows before anything is seen."""
-        shape = (count, frames, self._sight.given, self._sight.given, 3)
+        shape = (count, frames, self._sight.size, self._sight.size, 3)
         values = np.zeros(shape, np.uint8) if self._sight.step == 1 else np.zeros(shape, np.int16)
         return values, np.zeros(shape[:2], np.bool_)
 
@@ -139,7 +131,7 @@ class Viewer:
             values,
             visible,
             views.flipped.copy(),
-            views.holes(sight.given, sight.step),
+            views.holes(sight.size, sight.step),
             sight.order == "bgr",
             -1.0 if sight.missing == "previous" else 0.0,
             sight.step**2,
@@ -162,11 +154,8 @@ class Viewer:
         """What view `row` sees of crops (t, s, s, 3), still to be flipped: (t, h, h * 3)."""
         sight = self._sight
         top, left = int(views.top[row]), int(views.left[row])
-        # Once flipped, the last columns are the first.
-        left += (sight.size - sight.given) * sight.step if views.flipped[row] else 0
-        extent = sight.given * sight.step
         lines = crops.reshape(len(crops), sight.side, sight.side * 3)
-        lines = lines[:, top : top + extent, left * 3 : (left + extent) * 3]
+        lines = lines[:, top : top + sight.crop, left * 3 : (left + sight.crop) * 3]
         return lines if sight.step == 1 else _summed(lines)
 
 

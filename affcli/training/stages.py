@@ -9,10 +9,12 @@ from torch import Tensor, nn
 
 from affcli import configs
 from affcli.errors import SchemaError, UsageError, some
+from affcli.models import sees
 from affcli.models.m3t import M3t
 from affcli.models.v2p import V2p, load_identity
 
 _SEEN = ("order", "missing", "crop")  # how crops are shown to a network that sees
+_MEANT = ("static", "expressions", "action_units")  # what inputs and outputs are, which shapes alone do not tell
 _OF_STREAM = {
     "visual": (*_SEEN, "static", "channels", "visual_units"),
     "audio": ("audio_units",),
@@ -33,26 +35,51 @@ def begin(network: nn.Module, config: object, part: str, trained: Trained) -> No
 
     Visual and audio are the two streams of an audio-visual network, from networks of one stream each; the backbone is
     that of a network which tells people apart, conv1 to conv3 shared and conv4 and conv5 in both branches; the whole is
-    a network with the same tensors.  Statistics of batch normalisation come too.  Raises SchemaError where the other
-    network is of another kind or other settings, UsageError where `network` has no such part.
+    a network with the same tensors.  Statistics of batch normalisation come too.  Raises as `check`, and SchemaError
+    where tensors are of another shape.
     """
-    if part == "whole":
-        _check_alike(trained, config, _SEEN if isinstance(config, configs.Sighted) else ())
-        _copy(network, trained, "")
-    elif not isinstance(network, M3t) or (part == "backbone" and network.visual is None):
-        raise _refused(part, "a network of M3T that sees" if part == "backbone" else "a network of M3T")
-    elif part == "backbone":
-        _check_kind(trained, configs.M3tIdentity, "a network that tells people apart", "v2p-identity")
-        _check_alike(trained, config, (*_SEEN, "channels"))
-        assert network.visual is not None and isinstance(network.visual.backbone, V2p)
+    check(config, part, trained)
+    if part == "backbone":
+        assert isinstance(network, M3t) and network.visual is not None and isinstance(network.visual.backbone, V2p)
         load_identity(network.visual.backbone, trained.state)
-    elif network.fusion is None:
+    else:
+        _copy(network, trained, "" if part == "whole" else f"{part}.")
+
+
+def check(config: object, part: str, trained: Trained) -> None:
+    """Raise where a network with the settings `config` cannot begin with that part of another.
+
+    SchemaError where the other network is of another kind or other settings, UsageError where there is no such part.
+    """
+    streams = config.streams if isinstance(config, configs.M3t) else ""
+    if part == "whole":
+        if type(trained.config) is not type(config) or getattr(trained.config, "streams", "") != streams:
+            raise SchemaError(
+                trained.run,
+                f"is {_kind(trained.config)}",
+                expected=f"{_kind(config)}, as this one",
+                advice="name it for the part that it is: --init-visual, --init-audio or --init-backbone",
+            )
+        meant = _MEANT if streams else ()
+        _check_alike(trained, config, (*_SEEN, *meant) if sees(config) else meant)
+    elif part == "backbone":
+        if not streams or streams == "audio":
+            raise _refused(part, "a network of M3T that sees")
+        _check_kind(trained, isinstance(trained.config, configs.M3tIdentity), configs.M3tIdentity(), "v2p-identity")
+        _check_alike(trained, config, (*_SEEN, "channels"))
+    elif streams != "audio-visual":
         raise _refused(part, "a network of two streams, such as m3t-concat")
     else:
-        kind = configs.M3t if getattr(trained.config, "streams", "") == part else type(None)
-        _check_kind(trained, kind, f"a network of {part} alone", f"m3t-{part}")
+        alone = getattr(trained.config, "streams", "") == part
+        _check_kind(trained, alone, configs.M3t(streams=part), f"m3t-{part}")
         _check_alike(trained, config, _OF_STREAM[part])
-        _copy(network, trained, f"{part}.")
+
+
+def _kind(config: object) -> str:
+    """What a network is, in words."""
+    if isinstance(config, configs.M3tIdentity):
+        return "a network that tells people apart"
+    return f"a network of {config.streams}" if isinstance(config, configs.M3t) else "a network of features alone"
 
 
 def _copy(network: nn.Module, trained: Trained, prefix: str) -> None:
@@ -70,13 +97,12 @@ def _copy(network: nn.Module, trained: Trained, prefix: str) -> None:
     network.load_state_dict({name: trained.state[name] for name in wanted}, strict=False)
 
 
-def _check_kind(trained: Trained, kind: type, expected: str, model: str) -> None:
-    if not isinstance(trained.config, kind):
-        streams = getattr(trained.config, "streams", "")
+def _check_kind(trained: Trained, right: bool, wanted: object, model: str) -> None:
+    if not right:
         raise SchemaError(
             trained.run,
-            f"is a network of {streams}" if streams else "is another network",
-            expected=expected,
+            f"is {_kind(trained.config)}",
+            expected=_kind(wanted),
             advice=f"train it first: affcli train --model {model}",
         )
 

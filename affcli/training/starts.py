@@ -38,7 +38,7 @@ def valid_windows(clips: Sequence[ClipData], length: int, missing: float = 0.0) 
             f"clips {some(without)}",
             "have no window to train on",
             expected=rule,
-            advice="take shorter windows, allow missing frames, or check faces and labels",
+            advice="take shorter windows, allow missing frames (--missing-share), or check faces and labels",
         )
     if without:
         log.warning("no window of %s: these have nowhere %s; they are not trained on", some(without), rule)

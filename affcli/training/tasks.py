@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from affcli import configs, metrics
-from affcli.classification import accuracy, macro_f1
+from affcli.classification import accuracy, macro_f1, presence_f1
 from affcli.configs import Training
 from affcli.errors import InputError, SchemaError
 from affcli.models.device import memory_explained
@@ -24,7 +24,7 @@ from affcli.prediction import HIGH, LOW, outputs, to_tensors
 from affcli.training import data, losses
 from affcli.training.world import Total, World, own
 
-BatchLoss = Callable[[Tensor, data.Batch], Tensor]  # what a network says of a batch, and the batch, to a scalar
+BatchLoss = Callable[[Tensor, data.Batch], list[Tensor]]  # what a network says of a batch, and the batch, to m terms
 
 
 class Task(Protocol):
@@ -37,11 +37,14 @@ class Task(Protocol):
     def check(self, train: data.WindowedClips, val: data.WindowedClips) -> None:
         """Raise InputError or SchemaError where labels are no use for it."""
 
-    def counts(self, windows: data.WindowedClips) -> NDArray[np.int64]:
-        """What each of k windows counts by, (k,): its frames with labels, or 1."""
+    def counts(self, windows: data.WindowedClips, config: Training) -> NDArray[np.int64]:
+        """What each of k windows counts by in each of the m terms of the loss, (k, m); in the first, by 1 or more."""
 
     def loss(self, config: Training, total: Total = own) -> BatchLoss:
-        """What a batch loses; `total` sums over the processes that share it.  Raises UsageError as `losses.parse`."""
+        """What a batch loses, in m terms: scalars to be added, each a mean over what `counts` counts.
+
+        `total` sums over the processes that share the batch.  Raises UsageError as `losses.parse`.
+        """
 
     def scores(
         self, model: nn.Module, val: data.WindowedClips, batch: int, device: torch.device, world: World
@@ -67,80 +70,75 @@ class Affect:
         for name, count in wanted.items():
             known = [getattr(clip, name) for clip in train.clips]
             if count and not any(one is not None and (one >= 0).any() for one in known):
-                option = f"--{name.replace('expression', 'expressions').replace('_', '-')}"
+                setting = name.replace("expression", "expressions")
+                none = {"expressions": "expressions=0", "action_units": "action_units="}[setting]
                 raise InputError(
                     "training clips",
                     f"have no labels of {name.replace('_', ' ')} in any frame, which this network is to learn",
                     expected="some frames with them",
-                    advice=f"import them, affcli import-labels {option}, and cut the windows again; or set none",
+                    advice=f"import them (affcli import-labels --{setting.replace('_', '-')}) and cut windows again, "
+                    f"or learn none: --set {none}",
                 )
 
     def _check_classes(self, clip: data.ClipData) -> None:
         if self.expressions and clip.expression is not None and (clip.expression >= self.expressions).any():
             frame = int(np.argmax(clip.expression >= self.expressions))
+            needed = 7 if clip.expression.max() < 7 else 8
             raise SchemaError(
                 f"expressions of clip {clip.name}",
                 f"class {clip.expression[frame]} in frame {frame}",
                 expected=f"0 to {self.expressions - 1}, as the network has {self.expressions} classes",
-                advice="set the number of classes: --set expressions=8",
+                advice=f"set the number of classes: --set expressions={needed}",
             )
 
-    def counts(self, windows: data.WindowedClips) -> NDArray[np.int64]:
-        """Annotated frames."""
-        return windows.annotated
+    def counts(self, windows: data.WindowedClips, config: Training) -> NDArray[np.int64]:
+        """Annotated frames; those with an expression, or where the mean is over all, all; annotated action units."""
+        counts, none = [windows.annotated], np.zeros(len(windows), np.int64)
+        if self.expressions:
+            known = none if windows.expression is None else windows.sums(windows.expression >= 0)
+            counts.append(windows.length if config.expression_over == "all" else known)
+        if self.action_units:
+            units = windows.action_units
+            counts.append(none if units is None else windows.sums((units >= 0).sum(axis=1)))
+        return np.stack(counts, axis=-1)
 
     def loss(self, config: Training, total: Total = own) -> BatchLoss:
         """The loss of valence and arousal, and the weighted cross-entropies of expressions and action units."""
         affect = losses.parse(config, total)
 
-        def lost(said: Tensor, batch: data.Batch) -> Tensor:
+        def lost(said: Tensor, batch: data.Batch) -> list[Tensor]:
             labelled, truth = _on(said, batch.labelled), _on(said, batch.labels)
-            sum_ = affect(said[..., -2:], truth, labelled)
+            terms = [affect(said[..., -2:], truth, labelled)]
             if self.expressions:
                 inside = _on(said, batch.inside) if config.expression_over == "all" else None
                 classes = _known(said, batch.expression, batch.inside.shape)
                 logits = said[..., : self.expressions]
                 cross = losses.expression_cross_entropy(logits, classes, classes >= 0, inside, total)
-                sum_ = sum_ + config.expression_weight * cross
+                terms.append(config.expression_weight * cross)
             if self.action_units:
                 there = _known(said, batch.action_units, (*batch.inside.shape, self.action_units))
                 logits = said[..., self.expressions : -2]
-                sum_ = sum_ + config.au_weight * losses.au_binary_cross_entropy(logits, there, there >= 0, total)
-            return sum_
+                terms.append(config.au_weight * losses.au_binary_cross_entropy(logits, there, there >= 0, total))
+            return terms
 
         return lost
 
     def scores(
         self, model: nn.Module, val: data.WindowedClips, batch: int, device: torch.device, world: World
     ) -> dict[str, float]:
-        """CCC of valence and arousal over the annotated frames of all clips, their mean; of classes accuracy and F1."""
+        """CCC of valence and arousal over the annotated frames of all clips, and their mean; with expressions accuracy
+        and F1, with action units the mean of their F1, each over what is annotated, where anything is.
+        """
         said = curves(model, val, batch, device, world)
         if not np.isfinite(said).all():
             return dict.fromkeys(("valence", "arousal", "mean"), np.nan)
         truth, affect = val.labels[val.labelled], np.clip(said[val.labelled, -2:], LOW, HIGH)
         valence, arousal = (metrics.ccc(truth[:, i], affect[:, i]) for i in (0, 1))
         found = {"valence": valence, "arousal": arousal, "mean": (valence + arousal) / 2}
-        if self.expressions:
-            true = np.concatenate(
-                [np.full(one.frames, -1) if one.expression is None else one.expression for one in val.clips]
-            )
-            classes = said[true >= 0, : self.expressions].argmax(axis=1)
-            if len(classes):
-                found |= {
-                    "expression_accuracy": accuracy(true[true >= 0], classes),
-                    "expression_f1": macro_f1(true[true >= 0], classes),
-                }
-        if self.action_units:
-            true = np.concatenate(
-                [
-                    np.full((one.frames, self.action_units), -1) if one.action_units is None else one.action_units
-                    for one in val.clips
-                ]
-            )
-            there = said[:, self.expressions : -2] > 0
-            known = [column for column in range(self.action_units) if (true[:, column] >= 0).any()]
-            if known:
-                found["au_f1"] = float(np.mean([_presence_f1(true[:, one], there[:, one]) for one in known]))
+        if self.expressions and val.expression is not None:
+            found |= _of_expressions(val.expression, said[:, : self.expressions])
+        if self.action_units and val.action_units is not None:
+            found |= _of_action_units(val.action_units, said[:, self.expressions : -2])
         return found
 
 
@@ -155,17 +153,17 @@ class Identity:
     def check(self, train: data.WindowedClips, val: data.WindowedClips) -> None:
         """Whether people are enough is known before windows are made of their clips."""
 
-    def counts(self, windows: data.WindowedClips) -> NDArray[np.int64]:
+    def counts(self, windows: data.WindowedClips, config: Training) -> NDArray[np.int64]:  # noqa: ARG002
         """Every window alike."""
-        return np.ones(len(windows), np.int64)
+        return np.ones((len(windows), 1), np.int64)
 
     def loss(self, config: Training, total: Total = own) -> BatchLoss:  # noqa: ARG002 -- its losses are of affect
         """Cross-entropy of the person of each window."""
         people = np.array(self.people)
 
-        def lost(said: Tensor, batch: data.Batch) -> Tensor:
+        def lost(said: Tensor, batch: data.Batch) -> list[Tensor]:
             person = _on(said, people[batch.clip])
-            return losses.class_cross_entropy(said, person, _on(said, np.asarray(batch.inside.any(axis=1))), total)
+            return [losses.class_cross_entropy(said, person, _on(said, np.asarray(batch.inside.any(axis=1))), total)]
 
         return lost
 
@@ -216,12 +214,20 @@ def curves(
     return np.asarray(np.sum([part.numpy() for part in world.gathered(torch.from_numpy(every))], axis=0))
 
 
-def _presence_f1(truth: NDArray[np.int8], there: NDArray[np.bool_]) -> float:
-    """F1 of frames that show an action unit, over those where it is annotated; 1 where none shows it or is said to."""
+def _of_expressions(truth: NDArray[np.int8], logits: NDArray[np.float64]) -> dict[str, float]:
+    """The scores of logits (n, c) where classes (n,) are annotated; none where none is."""
     known = truth >= 0
-    shown, said = truth[known] > 0, there[known]
-    total = int(shown.sum() + said.sum())
-    return 2 * int((shown & said).sum()) / total if total else 1.0
+    if not known.any():
+        return {}
+    true, said = truth[known], logits[known].argmax(axis=1)
+    return {"expression_accuracy": accuracy(true, said), "expression_f1": macro_f1(true, said)}
+
+
+def _of_action_units(truth: NDArray[np.int8], logits: NDArray[np.float64]) -> dict[str, float]:
+    """The mean F1 of the action units that are annotated in any frame, of (n, u) each; none where none is."""
+    pairs = [(true[true >= 0], said[true >= 0] > 0) for true, said in zip(truth.T, logits.T, strict=True)]
+    found = [presence_f1(true, said) for true, said in pairs if len(true)]
+    return {"au_f1": float(np.mean(found))} if found else {}
 
 
 def _on(said: Tensor, values: NDArray[np.generic]) -> Tensor:

@@ -33,9 +33,9 @@ class Views:
         return Views(self.top[chosen], self.left[chosen], self.flipped[chosen], self.centre[chosen], self.cutout, light)
 
     def holes(self, size: int, step: int = 1) -> NDArray[np.int64]:
-        """Top, left, height and width of each hole, as much of it as is in the first `size` rows and columns: (b, 4).
+        """Top, left, height and width of each hole, as much of it as is in the network's picture of `size` px: (b, 4).
 
-        In px of the network's picture, each of which is `step` x `step` px of the crop; parts of one round down.
+        In px of that picture, each of which is `step` x `step` px of the crop; parts of one round down.
         """
         first = self.centre - self.cutout // 2
         begin, end = (np.clip(edge // step, 0, size) for edge in (first, first + self.cutout))
