@@ -139,9 +139,8 @@ class Choice:
     training: configs.Training
     runs: configs.Runs
     devices: int = 1  # processes that share every batch; each draws its own dropout
-    init: Mapping[str, str] = dataclasses.field(
-        default_factory=dict
-    )  # what it begins with: by a name of INITS, a directory
+    # What it begins with: by a name of INITS, a directory.
+    init: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
 def choose(given: Mapping[str, Any], pairs: Iterable[str], file: Path | None, default_model: str) -> Choice:

@@ -59,7 +59,10 @@ def stages_of(
     stages = content.pop("stages", None)
     if not isinstance(stages, dict) or not stages or not all(isinstance(one, dict) for one in stages.values()):
         raise UsageError(
-            path, "names no stages", expected="a table [stages.NAME] for each", advice="see man affcli-train"
+            path,
+            "names no stages",
+            expected="a table [stages.NAME] for each",
+            advice="write, for instance, [stages.audio] and below it model = 'm3t-audio'",
         )
     if foreign := [name for name in content if name not in _COMMON]:
         raise UsageError(

@@ -157,12 +157,18 @@ def train(
     then has a line for each, RUN/summary.json the mean scores with their 95 % intervals, and, with --folds, RUN/oof the
     predictions of each clip by the networks that have not seen it.
 
+    In the file of --stages, each table stages.NAME is a training, in this order: its model, and preset, encoders,
+    training and network as in config.toml; its table init names stages above it, or directories of runs, as visual,
+    audio, backbone or whole. What stands above the stages is common to all; an option of the command line goes before
+    what the file says, in every stage.
+
     v2p-identity learns to tell people apart: in place of WINDOWS it takes a directory of faces tables, in a directory
     for each person or with --people. A tenth of each person's tracks, at least one, is held out.
     """
     from affcli.cli import lr_range, several
     from affcli.cli.choice import CONFIG as USED
     from affcli.cli.choice import Choice, choose, used
+    from affcli.cli.dry_run import say_size
     from affcli.cli.one_run import Again, Job, fit_one
     from affcli.cli.people import check_people
     from affcli.cli.place import check_place
@@ -188,7 +194,7 @@ def train(
         if dry_run:
             for one in jobs.values():
                 print(f"{one.out}:")
-                _say_size(one, begins=False)
+                say_size(one, begins=False)
             return
         check_place(out, "stages")
         devices = max(one.choice.devices for one in jobs.values())
@@ -215,7 +221,7 @@ def train(
             planned = several.plan(job, search)[-1]
             job = planned[0].job
             print(f"networks: {len(planned)}, of which {planned[0].name} takes:")
-        _say_size(job)
+        say_size(job)
         return
     if rates:
         lr_range.test(job, rates, several=many)
@@ -247,13 +253,13 @@ def _launched(fit: Callable[[World], None], device: str, devices: int, workers: 
 def _refuse_beside(path: Path, typed: dict[str, Any]) -> None:
     """Raise UsageError where an option was typed that does not go with the stages of a file."""
     own = ("model", "config", "grid", "folds", "seeds", "preset", "init", "init_visual", "init_audio", "init_backbone")
-    wrong: list[str] = [name for name in (*own, "lr_range_test") if name in typed]
-    if wrong:
+    alone = ("folds", "seeds", "grid", "lr_range_test")  # of one network, or of many that do not hang together
+    if wrong := [name for name in (*own, "lr_range_test") if name in typed]:
         raise UsageError(
             f"--{wrong[0].replace('_', '-')}",
             f"does not go with the stages of {path}",
-            expected="it in the file, or none",
-            advice="write it below a stage, or leave it out",
+            expected="one of the two" if wrong[0] in alone else "it in the file, or none",
+            advice="leave it out" if wrong[0] in alone else "write it below a stage, or leave it out",
         )
 
 
@@ -265,34 +271,3 @@ def _typed_options(context: typer.Context) -> dict[str, Any]:
         if source is not None and source.name == "COMMANDLINE":
             typed[name] = value
     return typed
-
-
-def _say_size(job: Any, begins: bool = True) -> None:
-    """Print how large a training is; without `begins`, one that may begin with runs that are not there yet."""
-    from affcli.cli.one_run import prepared
-    from affcli.models.device import pick
-    from affcli.training.estimate import estimate
-    from affcli.training.fit import new_model
-    from affcli.training.optimisation import check
-
-    config = job.choice.training
-    check(config, pick(job.device), job.choice.devices)
-    made = prepared(job, begins)
-    train, _ = made.parts()
-    net: Any = new_model(job.choice.model, made.sets, job.choice.network, config.seed)
-    if config.stage == "fuse":
-        net.freeze_encoders()
-    size = estimate(net, train, config)
-    longest = int(train.length.max())
-    for name, vectors in train.clips[0].features.items():
-        print(f"{name}: {size.part} x {longest} x {vectors.shape[1]} (windows, frames, numbers)")
-    if train.sight:
-        print(f"clip: {size.part} x 3 x {longest} x 112 x 112 (windows, colours, frames, pixels)")
-    print(f"output: {' x '.join(map(str, size.output))}")
-    print(f"parameters: {size.parameters}")
-    print(f"windows per epoch: {size.windows}, of {len(train.clips)} clips")
-    print(f"steps per epoch: {size.steps}, {size.steps * config.epochs} at most")
-    print(
-        f"memory: about {(size.state_bytes + size.batch_bytes) / 1e6:.1f} MB, "
-        f"{size.state_bytes / 1e6:.1f} for the network and its optimiser and {size.batch_bytes / 1e6:.1f} for a pass"
-    )
