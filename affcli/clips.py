@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from affcli.errors import InputError
@@ -37,3 +38,13 @@ def clip_runs(names: NDArray[Any]) -> Iterator[tuple[str, int, int]]:
     for start, stop in itertools.pairwise([0, *edges.tolist(), len(names)]):
         if stop > start:
             yield str(names[start]), start, stop
+
+
+def column_runs(names: pa.ChunkedArray) -> Iterator[tuple[str, int, int]]:
+    """`clip_runs` of a column of text; names are compared by number, since a string for every row takes long."""
+    if not len(names):
+        return
+    coded = names.dictionary_encode().unify_dictionaries().combine_chunks()
+    known = coded.dictionary.to_pylist()
+    for code, start, stop in clip_runs(coded.indices.to_numpy()):
+        yield known[int(code)], start, stop

@@ -255,7 +255,7 @@ def _checked(values: ArrayLike, name: str) -> NDArray[np.float64]:
 
 def _ratio(numerator: int, denominator: int) -> float:
     """The quotient, rounded once; NaN where there is nothing to divide by (squares below 1e-308 vanish)."""
-    return numerator / denominator if denominator else math.nan
+    return numerator / denominator if denominator > 0 else math.nan
 
 
 def _exact_product(one: NDArray[np.float64], other: NDArray[np.float64]) -> int:

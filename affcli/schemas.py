@@ -255,7 +255,7 @@ AFFECT = Schema(
     None,
     (
         ("annotated", "labels only: rows with valid = true"),
-        ("format", "labels only: what they were imported from, aff-wild2 or csv"),
+        ("format", "labels only: what they were imported from, as import-labels --format names it"),
         ("expressions", "labels only, where expressions were imported: rows that have one"),
         ("action_units", "labels only, where action units were imported: rows that have any"),
     ),

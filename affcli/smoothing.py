@@ -75,13 +75,27 @@ def smooth(values: NDArray[np.float64], time_us: NDArray[np.int64], how: Smoothi
     The window of a frame holds the frames at most half a window of seconds away from it, or `(window - 1) / 2` frames
     to either side.  For the methods see METHODS.
     """
-    if how.unit == "s":
-        places, half = time_us.astype(np.int64), round(how.window * 1e6 / 2)
-    else:
-        places, half = np.arange(len(values), dtype=np.int64), int(how.window) // 2
+    places, half = _places(time_us, how)
     if half == 0 or not len(values):
         return values.copy()
     return METHODS[how.method](values, places, half)
+
+
+def smooth_known(values: NDArray[np.float64], time_us: NDArray[np.int64], how: Smoothing) -> NDArray[np.float64]:
+    """As `smooth`, of a curve (n,) that is NaN in places: these stay NaN, and windows hold what is known in them."""
+    known = ~np.isnan(values)
+    places, half = _places(time_us, how)
+    smoothed = values.copy()
+    if half and known.any():
+        smoothed[known] = METHODS[how.method](values[known], places[known], half)
+    return smoothed
+
+
+def _places(time_us: NDArray[np.int64], how: Smoothing) -> tuple[NDArray[np.int64], int]:
+    """Where frames (n,) stand in the unit of a window, and half of the window: microseconds, or frames."""
+    if how.unit == "s":
+        return time_us.astype(np.int64), round(how.window * 1e6 / 2)
+    return np.arange(len(time_us), dtype=np.int64), int(how.window) // 2
 
 
 def smooth_both(

@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 from numpy.typing import ArrayLike, NDArray
 
 from affcli.arrays import ArrayFile, array_path, open_array
-from affcli.clips import clip_runs
+from affcli.clips import column_runs
 from affcli.errors import InputError, OutputError, SchemaError
 from affcli.files import aside, explained, open_aside
 from affcli.headers import METADATA_KEY as METADATA_KEY
@@ -258,11 +258,11 @@ def _check(path: Path, schema: Schema, data: pa.Table, array: dict[str, Any] | N
         if not column.null and data.column(column.name).null_count:
             raise refuse(f"column {column.name} has nulls", "a value in every row")
     if schema.by_frame:
-        for clip, start, stop in clip_runs(data.column("clip").to_numpy()):
-            rows = data.slice(start, stop - start)
-            if not np.array_equal(rows.column("frame").to_numpy(), np.arange(stop - start)):
+        frames = data.column("frame").to_numpy()
+        for clip, start, stop in column_runs(data.column("clip")):
+            if not np.array_equal(frames[start:stop], np.arange(stop - start)):
                 raise refuse(f"frames of clip {clip} are not 0, 1, 2, ...", "one row per decoded frame, in order")
-            times = rows.column("time_us")
+            times = data.column("time_us").slice(start, stop - start)
             if times.null_count == 0 and (np.diff(times.to_numpy()) <= 0).any():
                 raise refuse(f"times of clip {clip} do not increase", "each frame later than the one before")
     if array is not None and schema.array and schema.array.by_row:

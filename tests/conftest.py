@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 # Tests run side by side; threads of several processes that wait for the same cores only slow each other down.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-collect_ignore = ["golden/make_keras.py"]  # imports Keras, which only making its files needs
+collect_ignore = ["golden/make_keras.py", "golden/make_torchmetrics.py"]  # import what only making their files needs
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 

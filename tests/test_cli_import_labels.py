@@ -6,11 +6,12 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from affcli import tables
+from affcli import recipes, tables
 from affcli.recipes import digest
-from affcli.schemas import AFFECT
+from affcli.schemas import AFFECT, AUDIO
 
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -255,3 +256,230 @@ def test_labels_of_another_task_are_refused_with_the_option_for_them(affcli: Com
     assert f"{sets}/none: does not exist" in done.stderr
     done = affcli("import-labels", sets / "va", sets / "out", "--action-units", sets / "expr/Train_Set")
     assert "begins with 'Neutral,Anger" in done.stderr and "action unit set (AU_Set)" in done.stderr
+
+
+def write_times(out: Path, clip: str, time_us: list[int]) -> Path:
+    """The audio table of a clip, for the times of its frames."""
+    n = len(time_us)
+    columns = {
+        "clip": np.full(n, clip, dtype=object),
+        "frame": np.arange(n, dtype=np.int32),
+        "time_us": np.array(time_us, np.int64),
+        "valid": np.ones(n, np.bool_),
+        "sample": np.arange(n, dtype=np.int64),
+        "speech": np.full(n, np.nan),
+    }
+    facts = {"sample_rate": 16000, "start_us": 0, "rate": None, "sound": "present", "partial": False}
+    recipe, path = recipes.recipe("extract-audio", {}), out / f"{clip}.audio.parquet"
+    silence = np.zeros(n, np.int16)
+    tables.write(path, AUDIO, columns, recipe=recipe, inputs=[], facts=facts, array=silence)
+    return path
+
+
+def affect(out: Path, clip: str) -> list[list[float | None]]:
+    data = read(out, clip).data
+    return [data.column(name).to_pylist() for name in ("valence", "arousal")]
+
+
+MTL = "image,valence,arousal,expression,aus\n"
+
+
+def test_multitask_labels_are_told_from_their_header(affcli: Command, tmp_path: Path) -> None:
+    labels, out = tmp_path / "labels", tmp_path / "out"
+    labels.mkdir()
+    none = ",-1" * 12
+    source = labels / "train.txt"
+    source.write_text(f"{MTL}a/00003.jpg,0.5,-1,6{none}\nb/00001.jpg,-5,-5,-1,{','.join('010000000000')}\n")
+    done = affcli("import-labels", labels, out)
+    assert (done.returncode, done.stderr.splitlines()) == (
+        0,
+        [
+            f"affcli: {labels}: read as abaw-mtl, valence -1:1, arousal -1:1 (--format)",
+            f"affcli: {labels}: clips end with the last labelled frame (a 3, b 1); --times DIR tells their frames",
+            f"affcli: {labels}: no frame has both valence and arousal in b",
+            "affcli: 2 clips: 2 made",
+        ],
+    )
+    assert affect(out, "a") == [[None, None, 0.5], [None, None, -1.0]]
+    assert read(out, "a").data.column("expression").to_pylist() == [None, None, 6]
+    assert read(out, "b").data.column("au2").to_pylist() == [1]
+    table = read(out, "a")
+    assert table.header.facts == {"annotated": 1, "format": "abaw-mtl", "expressions": 1, "action_units": 0}
+    assert table.header.inputs == [{"name": "train.txt", "sha256": digest(source)}]
+    assert table.header.recipe["config"]["scale"] == {"valence": [-1, 1], "arousal": [-1, 1]}
+
+    before = (out / "a.affect.parquet").read_bytes()
+    done = affcli("import-labels", labels, out, "--format", "abaw-mtl")
+    assert done.stderr == "affcli: 2 clips: 2 up to date\n"
+    affcli("import-labels", labels, out, "--force")
+    assert (out / "a.affect.parquet").read_bytes() == before
+
+    times = [write_times(out, clip, [0, 40_000, 80_000, 130_000]) for clip in ("a", "b")]
+    done = affcli("import-labels", labels, out, "--format", "abaw-mtl", "--times", out, "-q")
+    assert affect(out, "a") == [[None, None, 0.5, None], [None, None, -1.0, None]]
+    table = read(out, "a")
+    assert table.data.column("time_us").to_pylist() == [0, 40_000, 80_000, 130_000]
+    assert table.header.inputs[1] == {"name": times[0].name, "sha256": digest(times[0]), "holds": "times"}
+
+
+def test_a_clip_in_two_multitask_files_is_made_of_neither(affcli: Command, tmp_path: Path) -> None:
+    for name in ("t", "v"):
+        (tmp_path / f"{name}.txt").write_text(f"{MTL}a/00001.jpg,0,0,0{',0' * 12}\n{name}/00001.jpg,0,0,0{',0' * 12}\n")
+    done = affcli("import-labels", tmp_path, tmp_path / "out")
+    assert done.returncode == 3
+    assert f"{tmp_path}/v.txt: clip 'a' is in {tmp_path}/t.txt too" in done.stderr
+    assert sorted(path.name[0] for path in (tmp_path / "out").iterdir()) == ["t", "v"]
+
+
+def test_afew_va_is_told_from_its_ending(affcli: Command, tmp_path: Path) -> None:
+    for clip, value in (("001", 5), ("002", 12)):
+        (tmp_path / clip).mkdir()
+        frames = f'{{"00000": {{"valence": {value}, "arousal": -10}}}}'
+        (tmp_path / clip / f"{clip}.json").write_text(f'{{"video_id": "{clip}", "frames": {frames}}}')
+    done = affcli("import-labels", tmp_path, tmp_path / "out")
+    assert done.returncode == 3
+    assert f"affcli: {tmp_path}: read as afew-va, valence -10:10, arousal -10:10 (--format)" in done.stderr
+    assert f"{tmp_path}/002/002.json, frame '00000': valence is 12, expected -10 to 10" in done.stderr
+    assert "affcli: 2 clips: 1 made, 1 failed" in done.stderr
+    assert affect(tmp_path / "out", "001") == [[0.5], [-1.0]]
+
+
+def test_omg_labels_every_frame_of_an_utterance(affcli: Command, tmp_path: Path) -> None:
+    source = tmp_path / "omg.csv"
+    source.write_text(
+        "link,start,end,video,utterance,arousal,valence,EmotionMaxVote\n"
+        "l,0,1,v,utterance_1.mp4,0.25,-0.5,1\nl,1,2,v,utterance_2.mp4,0,0,1\n"
+    )
+    done = affcli("import-labels", source, tmp_path)
+    assert done.returncode == 2
+    assert "--times: is missing: in omg, a label is of a whole clip" in done.stderr
+    write_times(tmp_path, "v_utterance_1", [0, 40_000])
+    done = affcli("import-labels", source, tmp_path, "--times", tmp_path)
+    assert done.returncode == 3  # the other has no video
+    assert f"{tmp_path}: has no table of clip 'v_utterance_2', expected v_utterance_2.faces.parquet" in done.stderr
+    assert affect(tmp_path, "v_utterance_1") == [[-0.5, -0.5], [-0.5, -0.5]]
+
+
+@pytest.fixture
+def gold(tmp_path: Path) -> Path:
+    """Two clips as RECOLA has them, a file for each dimension, and the times of their frames in `times`."""
+    for dimension, values in (("arousal", (0.5, 0.25, -1)), ("valence", (0, 1, 0))):
+        for clip in ("dev_1", "train_1"):
+            path = tmp_path / "gold" / dimension / f"{clip}.arff"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            rows = "".join(f"'{clip}',{0.04 * i:.2f},{value}\n" for i, value in enumerate(values))
+            names = "@attribute name string\n@attribute frameTime numeric\n@attribute GoldStandard numeric\n"
+            path.write_text(f"@relation gold\n{names}@data\n{rows}")
+    for clip in ("dev_1", "train_1"):
+        # A video whose clock begins at 1 s, and whose rate is another.
+        write_times(tmp_path / "times", clip, [1_000_000, 1_030_000, 1_060_000, 1_090_000])
+    return tmp_path
+
+
+def test_arff_of_two_dimensions_at_the_times_of_frames(affcli: Command, gold: Path) -> None:
+    out = gold / "out"
+    done = affcli("import-labels", gold / "gold", out, "--times", gold / "times")
+    assert (done.returncode, done.stderr.splitlines()) == (
+        0,
+        [
+            f"affcli: {gold}/gold: read as arff, valence -1:1, arousal -1:1 (--format)",
+            "affcli: 2 clips: 2 made",
+        ],
+    )
+    assert affect(out, "train_1") == [[0, 1, 1, None], [0.5, 0.25, 0.25, None]]
+    table = read(out, "train_1")
+    assert table.data.column("time_us").to_pylist() == [1_000_000, 1_030_000, 1_060_000, 1_090_000]
+    held = [(entry["name"], entry["holds"]) for entry in table.header.inputs]
+    audio = "train_1.audio.parquet"
+    assert held == [("train_1.arff", "valence"), ("train_1.arff", "arousal"), (audio, "times")]
+    options = ("--times", gold / "times", "--resample", "linear", "--delay", "0.04", "-q")
+    affcli("import-labels", gold / "gold", out, *options)
+    assert affect(out, "train_1") == [[1, 0.25, None, None], [0.25, 0.25 - 1.25 * 0.75, None, None]]
+    config = read(out, "train_1").header.recipe["config"]
+    assert (config["resample"], config["delay_us"]) == ("linear", 40_000)
+    assert read(out, "dev_1").header.recipe == read(out, "train_1").header.recipe
+
+
+def test_half_a_clip_is_not_made_where_the_other_half_is_broken(affcli: Command, gold: Path) -> None:
+    (gold / "gold/arousal/train_1.arff").write_text("@relation x\n@data\n")
+    done = affcli("import-labels", gold / "gold", gold / "out", "--format", "arff", "--times", gold / "times")
+    assert done.returncode == 3
+    assert f"{gold}/gold/arousal/train_1.arff: has no line @attribute" in done.stderr
+    assert "affcli: 2 clips: 1 made, 1 failed" in done.stderr
+    assert [path.name for path in (gold / "out").iterdir()] == ["dev_1.affect.parquet"]
+
+
+def test_interval_ratings_need_their_scale(affcli: Command, gold: Path) -> None:
+    source = gold / "train_1.csv"
+    source.write_text("time,evaluatorWeightedEstimate\n0,50\n0.05,100\n0.1,0\n")
+    options = ("--format", "ratings", "--columns", "time=time,valence=evaluatorWeightedEstimate")
+    done = affcli("import-labels", source, gold / "out", *options, "--times", gold / "times")
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "--range: is missing: files of ratings have no common scale, expected -1:1 (RECOLA" in done.stderr
+    more = ("--range", "valence=0:100", "--times", gold / "times", "--resample", "linear")
+    done = affcli("import-labels", source, gold / "out", *options, *more)
+    assert done.returncode == 0
+    assert f"{source}: no frame has both valence and arousal in train_1" in done.stderr
+    valence, arousal = affect(gold / "out", "train_1")
+    assert valence == pytest.approx([0, 0.6, 0.6, -0.6], abs=1e-12)
+    assert arousal == [None] * 4
+
+
+def test_csv_with_columns_of_its_own(affcli: Command, tmp_path: Path) -> None:
+    source = tmp_path / "a.csv"
+    source.write_text("Frame;V;A\n0;-10;0\n2;10;1\n")
+    columns = (
+        "--format",
+        "csv",
+        "--columns",
+        "time=Frame,valence=V,arousal=A",
+        "--range",
+        "valence=-10:10,arousal=0:1",
+    )
+    done = affcli("import-labels", source, tmp_path, *columns, "--time-unit", "frame")
+    assert (done.returncode, affect(tmp_path, "a")) == (0, [[-1, None, 1], [-1, None, 1]])
+    assert f"{source}: clips end with the last labelled frame (a 3)" in done.stderr
+    write_times(tmp_path, "a", [0, 500_000, 1_000_000])
+    done = affcli("import-labels", source, tmp_path, *columns, "--rate", "1", "--times", tmp_path)
+    assert (done.returncode, affect(tmp_path, "a")) == (0, [[-1, -1, 1], [-1, -1, 1]])
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ("--format aff-wild2 --range 0:1", "--range: has no meaning here: aff-wild2 has one line per frame"),
+        ("--columns valence=V", "--columns: has no meaning here:"),
+        ("--format afew-va --delay 2", "--delay: has no meaning here: afew-va has no columns and times"),
+        ("--format abaw-mtl --range 0:1", "--range: has no meaning here: abaw-mtl is -1:1 by definition"),
+        ("--format csv --time-unit frame --delay 0", "--delay: has no meaning here: with --time-unit frame"),
+        ("--format csv --rate 25 --time-unit ms", "--time-unit: has no meaning here: with --rate"),
+        ("--format csv --time-unit ms", "--times: is missing: in csv, labels have times of their own"),
+        ("--format csv --range 1:0", "--range 1:0: has '1:0', expected LOW:HIGH"),
+        ("--format csv --range 0:1,valence=0:2", "--range 0:1,valence=0:2: has 'valence=0:2'"),
+        ("--format csv --range joy=0:2", "--range joy=0:2: has 'joy=0:2'"),
+        ("--format csv --columns valence", "--columns valence: has 'valence', expected some of clip, time, valence"),
+        ("--format csv --columns time=t", "--columns time=t: names no column of values"),
+        ("--format csv --columns value=a,valence=b", "--columns value=a,valence=b: names no column of values, or too"),
+        ("--format csv --columns time=1,valence=V", "--columns time=1,valence=V: has names and numbers"),
+        ("--format csv --rate 0", "--rate 0: is no frame rate"),
+        ("--format csv --delay nan", "command line: Invalid value for '--delay'"),
+        ("--format omg --times x --expressions x", "--expressions, --action-units: has no meaning here"),
+        ("--format csv", "--format: is not that of"),
+    ],
+)
+def test_options_that_do_not_fit_are_refused(affcli: Command, tmp_path: Path, options: str, said: str) -> None:
+    source = tmp_path / "a.txt"
+    source.write_text("valence,arousal\n0,0\n")
+    done = affcli("import-labels", source, tmp_path / "out", *options.split())
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert done.stderr.startswith(f"affcli: {said}")
+
+
+def test_the_formats_of_today_can_be_named(affcli: Command, tmp_path: Path) -> None:
+    source = tmp_path / "a.txt"
+    source.write_text("valence,arousal\n0.5,0\n")
+    affcli("import-labels", source, tmp_path / "plain")
+    done = affcli("import-labels", source, tmp_path / "named", "--format", "aff-wild2")
+    assert (done.returncode, done.stderr) == (0, "affcli: 1 clip: 1 made\n")
+    names = [tmp_path / place / "a.affect.parquet" for place in ("plain", "named")]
+    assert names[0].read_bytes() == names[1].read_bytes()

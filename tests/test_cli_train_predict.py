@@ -420,7 +420,10 @@ def test_predictions_do_not_overwrite_labels(data: Path) -> None:
     for options in ([], ["--force"]):
         found = invoke("predict", data / "run", data / "features", "-o", data / "labels", *options)
         assert found.exit_code == 3
-        assert "b.affect.parquet: was written by the step 'import-labels', expected predictions" in found.stderr
+        assert (
+            "b.affect.parquet: was written by the step 'import-labels', expected a table of the step predict"
+            in found.stderr
+        )
         assert "5 clips: 5 failed" in found.stderr
         for target in (data / "labels/b.affect.parquet", data / "w.parquet"):
             with pytest.raises(SchemaError, match=f"{target}: was written by the step"):

@@ -57,6 +57,10 @@ MAY_IMPORT = {
     },  # which smoothing is best
     "prediction": {"models", "windows", "metrics"},  # an ensemble asks how well its runs agree
     "models": {"windows"},
+    "gold": {"metrics", "prediction"},  # the AVEC gold standard of raters is there, for networks
+    "decomposition": {"metrics"},
+    "sums": {"metrics"},
+    "statistics": {"sums"},
     "scoring": {"metrics", "labels"},
 }
 # Rooms and files that open files by name; the others are given arrays.
@@ -240,6 +244,17 @@ def test_readme_documents_every_command_and_encoder() -> None:
     assert set(re.findall(r"^\| `affcli ([\w-]+)", readme, re.MULTILINE)) == {*COMMANDS, *GROUPS}
     for name in ENCODERS:
         assert f"`{name}`" in readme or f"`{name}:" in readme
+
+
+def test_readme_and_help_tell_every_exit_status() -> None:
+    from affcli import errors
+    from affcli.cli import score
+
+    kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.AffcliError)]
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    told = {int(number) for number in re.findall(r"^\| (\d) \|", readme, re.MULTILINE)}
+    assert told == {0, score.BELOW, *(kind.status for kind in kinds)}
+    assert f"status {score.BELOW}" in (score.score.__doc__ or "")
 
 
 def test_manual_pages_are_what_the_code_says() -> None:

@@ -161,3 +161,8 @@ def test_shared_reference_values_agree() -> None:
         for key, function in (("population", ccc), ("pearson", pcc), ("mse", mse)):
             if case[key] is not None:
                 assert function(case["x"], case["y"]) == pytest.approx(case[key], abs=1e-12), (name, key)
+
+
+def test_values_whose_squares_vanish_leave_the_correlation_undefined() -> None:
+    assert math.isnan(pcc([0.0, 1.0], [0.0, 1e-200]))
+    assert ccc([0.0, 1.0], [0.0, 1e-200]) == pytest.approx(0, abs=1e-199)

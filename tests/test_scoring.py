@@ -13,7 +13,8 @@ import pytest
 from affcli.errors import InputError, SchemaError, UsageError
 from affcli.labels.affect import Affect
 from affcli.metrics import METRICS, ccc, mse
-from affcli.scoring import score
+from affcli.scoring import restricted, score
+from affcli.scoring.lag import ccc_at_lags
 
 NAN = float("nan")
 ALL = list(METRICS)
@@ -218,3 +219,65 @@ def test_unknown_choices_are_refused() -> None:
         score(truth, guess, missing="drop")
     with pytest.raises(UsageError, match="align=stretch"):
         score(truth, guess, align="stretch")
+    with pytest.raises(UsageError, match="mask=both"):
+        score(truth, guess, mask="both")
+
+
+def test_each_dimension_counts_where_it_is_annotated() -> None:
+    truth = [clip("a", [0.1, NAN, 0.3, 0.5], [0.1, 0.9, NAN, 0.2])]
+    guess = [clip("a", [0.1, NAN, -1, 0.4], [0.2, -1, NAN, 0.2])]
+    scores = score(truth, guess, mask="each")  # what is not annotated need not be predicted
+    assert (scores.frames, scores.coverage) == (4, 1.0)
+    assert scores.concatenated("mse")["valence"] == mse([0.1, 0.3, 0.5], [0.1, -1, 0.4])
+    assert scores.concatenated("mse")["arousal"] == mse([0.1, 0.9, 0.2], [0.2, -1, 0.2])
+    with pytest.raises(InputError, match="1 of 4 annotated frames have no prediction"):
+        score(truth, [clip("a", [0.1, NAN, -1, 0.4], [0.2, NAN, NAN, 0.2])], mask="each")
+    filled = score(truth, [clip("a", [0.1, NAN, -1, 0.4], [0.2, NAN, NAN, 0.2])], mask="each", missing="hold")
+    assert filled.coverage == 0.75
+    assert filled.concatenated("mse")["arousal"] == mse([0.1, 0.9, 0.2], [0.2, 0.2, 0.2])
+
+
+def test_one_dimension_alone_leaves_the_other_undefined() -> None:
+    scores = score([clip("a", [0.1, 0.5], [NAN, NAN])], [clip("a", [0.1, 0.5])], mask="each")
+    assert scores.concatenated("ccc")["valence"] == 1.0
+    assert math.isnan(scores.concatenated("ccc")["arousal"])
+    assert scores.undefined("ccc") == ["a"]
+
+
+def test_worst_clips_first() -> None:
+    truth = [clip(name, [0.0, 0.5]) for name in "abc"]
+    guess = [clip("a", [0.1, 0.6]), clip("b", [0.0, 0.5]), clip("c", [0.5, 0.0])]
+    assert [name for name, _ in score(truth, guess).ranked("ccc")] == ["c", "a", "b"]
+    assert [name for name, _ in score(truth, guess).ranked("mae")] == ["c", "a", "b"]
+
+
+def test_scores_of_some_clips_are_those_of_these_clips_alone() -> None:
+    truth, guess = two_clips()
+    part = score(truth, guess).of({"b"})
+    assert part is not None
+    assert part.concatenated("ccc") == score(truth[1:], guess[1:]).concatenated("ccc")
+    assert score(truth, guess).of({"z"}) is None
+
+
+def test_restricted_truth_is_annotated_only_there() -> None:
+    truth, guess = two_clips()
+    kept = restricted(truth, {"a": np.array([True, False, True, True])})
+    assert [one.valid.sum() for one in kept] == [3, 0]
+    assert score(kept, guess).frames == 3
+    with pytest.raises(SchemaError, match="clip 'a' has 4 frames, expected 3"):
+        restricted(truth, {"a": np.ones(3, bool)})
+
+
+def test_a_lag_pairs_the_truth_with_later_predictions() -> None:
+    times = np.arange(5) * 100_000
+    truth = [clip("a", [0.0, 0.1, 0.5, 0.2, 0.3], time_us=times)]
+    guess = [clip("a", [0.9, 0.0, 0.1, NAN, 0.2])]
+    curve = ccc_at_lags(truth, guess, [-0.1, 0.0, 0.1, 9.0], missing="hold")
+    assert curve[1]["valence"] == ccc([0.0, 0.1, 0.5, 0.2, 0.3], [0.9, 0.0, 0.1, 0.1, 0.2])
+    assert curve[2]["valence"] == ccc([0.0, 0.1, 0.5, 0.2], [0.0, 0.1, 0.1, 0.2])
+    assert curve[0]["valence"] == ccc([0.1, 0.5, 0.2, 0.3], [0.9, 0.0, 0.1, 0.1])
+    assert math.isnan(curve[3]["mean"])
+    with pytest.raises(InputError, match="1 of 5 annotated frames"):
+        ccc_at_lags(truth, guess, [0.0])
+    with pytest.raises(InputError, match="no times"):
+        ccc_at_lags([clip("a", [0.1, 0.2])], [clip("a", [0.1, 0.2])], [0.0])

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from affcli.cli.own_tables import PREDICTED
 from affcli.errors import AffcliError, InputError, SchemaError, some
 
 if TYPE_CHECKING:
@@ -183,7 +184,7 @@ def find_labels(path: Path) -> dict[str, Affect]:
     _refuse_texts(path)
     found = read_affect(path)
     for one in found:
-        if (one.recipe or {}).get("step") == "predict":
+        if (one.recipe or {}).get("step") in PREDICTED:
             raise SchemaError(
                 one.source,
                 "holds predictions",

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from affcli.cli import label_options
+from affcli.cli.foreign_labels import facts, import_foreign, reading, target_of
 from affcli.cli.options import FORCE, OUT
 from affcli.cli.progress import progress
 from affcli.cli.runs import Run
-from affcli.errors import InputError, SchemaError, some
+from affcli.errors import InputError, SchemaError, UsageError, some
 
 if TYPE_CHECKING:
     from affcli.labels.affect import Affect
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_ENDINGS = {"aff-wild2": ".txt", "csv": ".csv"}
 RULE = {"not_annotated": "empty, or below -1", "valid": "valence and arousal"}
 # Said where they are imported, so that labels without them keep the recipe that they always had.
 EXPRESSIONS = {"expression": "number of the class"}
@@ -28,7 +31,8 @@ ACTION_UNITS = {"action_units": "0 or 1"}
 SOURCE = typer.Argument(
     ...,
     metavar="DIR",
-    help="Directory of Aff-Wild2 text files (.txt) and CSV files (.csv) of valence and arousal, or one such file.",
+    help="Directory of Aff-Wild2 text files (.txt) and CSV files (.csv) of valence and arousal, or one such file; or "
+    "label files of another --format.",
 )
 EXPRESSION_FILES = typer.Option(
     None,
@@ -49,6 +53,14 @@ def import_labels(
     out: Path = OUT,
     expressions: Path | None = EXPRESSION_FILES,
     action_units: Path | None = ACTION_UNIT_FILES,
+    format: label_options.Name | None = label_options.FORMAT,
+    columns: str | None = label_options.COLUMNS,
+    time_unit: label_options.Unit | None = label_options.TIME_UNIT,
+    rate: str | None = label_options.RATE,
+    range: str | None = label_options.RANGE,
+    times: Path | None = label_options.TIMES,
+    resample: label_options.Resampling | None = label_options.RESAMPLE,
+    delay: float | None = label_options.DELAY,
     force: bool = FORCE,
 ) -> None:
     """Turn label files into affect tables, one per clip.
@@ -65,13 +77,25 @@ def import_labels(
 
     Classes are Neutral 0, Anger 1, Disgust 2, Fear 3, Happiness 4, Sadness 5, Surprise 6 and, since ABAW3, Other 7;
     action units are the 8 of the challenge of 2020, or the 12 since ABAW3. Not annotated is -1.
+
+    Labels of other data sets have scales of their own, which become -1 to 1; a value outside of its scale is an error.
+    abaw-mtl and afew-va have a line for each labelled frame: other frames are not annotated, and without --times DIR
+    the clip ends with the last labelled one. omg has a line for each utterance, which is a clip VIDEO_UTTERANCE; its
+    value is that of every frame. ratings, arff, and csv with --columns, --time-unit, --rate or --range have values at
+    times of their own, counted from the clip's first frame: each frame gets its value by its real time, and is not
+    annotated before the first rating and after the last. A file may hold one dimension, where a column, the end of its
+    name (_valence, _arousal) or its directory (valence, arousal) says which; the other may be in a second file.
     """
     from affcli import recipes, tables
     from affcli.labels.categories import with_categories
     from affcli.schemas import AFFECT
 
+    asked = label_options.Asked(columns, time_unit, rate, range, times, resample, delay)
+    if foreign := _foreign_format(source, format, asked, [expressions, action_units]):
+        import_foreign(source, out, reading(foreign, asked), force)
+        return
     run = Run(0)
-    clips = _clips(run, source, expressions, action_units)
+    clips = _clips(run, source, expressions, action_units, _ENDINGS.get(format or ""))
     told = EXPRESSIONS if any(one.has_expressions for one in clips) or expressions else {}
     recipe = recipes.recipe("import-labels", RULE | told | (ACTION_UNITS if action_units else {}))
     seen: dict[str, Path] = {}
@@ -85,7 +109,7 @@ def import_labels(
                     advice="rename one of them, or leave one out",
                 )
             seen[one.name] = one.path
-            target = _target(out, one.name, one.path)
+            target = target_of(out, one.name, one.path)
             inputs = one.inputs()
             if one.affect is None and _is_part_of(target, one, recipe, inputs):
                 run.keep()
@@ -94,7 +118,9 @@ def import_labels(
                 run.keep()
                 continue
             affect = with_categories(one.name, one.affect, one.expressions, one.action_units)
-            tables.write(target, AFFECT, affect.columns(), recipe=recipe, inputs=inputs, facts=_facts(one, affect))
+            tables.write(
+                target, AFFECT, affect.columns(), recipe=recipe, inputs=inputs, facts=facts(affect, one.format)
+            )
     run.close()
 
 
@@ -114,6 +140,11 @@ class _Clip:
         """Whether its own file of valence and arousal, a CSV, tells expressions."""
         return self.affect is not None and self.affect.expression is not None
 
+    @property
+    def format(self) -> str:
+        """What its file of valence and arousal is; without one, what the challenges' own files are."""
+        return "aff-wild2" if self.affect is None or self.path.suffix.lower() == ".txt" else "csv"
+
     def inputs(self) -> list[dict[str, str]]:
         """The files by base name and digest; files of equal names are told apart by what they hold."""
         from affcli import recipes
@@ -125,7 +156,35 @@ class _Clip:
         return made
 
 
-def _clips(run: Run, source: Path, expressions: Path | None, action_units: Path | None) -> list[_Clip]:
+def _foreign_format(
+    source: Path, name: label_options.Name | None, asked: label_options.Asked, others: list[Path | None]
+) -> str:
+    """The format of the files where it is another than Aff-Wild2's text files and plain CSV, else "".
+
+    Raises UsageError where the options do not go with it.
+    """
+    from affcli.labels.formats import FORMATS, detect
+    from affcli.labels.scales import described
+
+    given = asked.given()
+    found = name or (detect(source) if source not in others else "")
+    if found == "csv" and not given:
+        found = ""
+    if found not in FORMATS:
+        if given:
+            what = f"{found} has one line per frame, -1 to 1" if found else f"{source} is no file that tells its format"
+            raise label_options.unfit(given[0], what)
+        return ""
+    if any(others):
+        raise label_options.unfit("--expressions, --action-units", f"they go with files of aff-wild2, not of {found}")
+    if name is None:
+        log.warning("%s: read as %s, %s (--format)", source, found, described(FORMATS[found].scales or {}))
+    return found
+
+
+def _clips(
+    run: Run, source: Path, expressions: Path | None, action_units: Path | None, ending: str | None
+) -> list[_Clip]:
     """Every clip that there are labels of; files of valence and arousal that cannot be read are reported."""
     from affcli import recipes
     from affcli.labels.categories import category_files
@@ -134,6 +193,10 @@ def _clips(run: Run, source: Path, expressions: Path | None, action_units: Path 
     faces = category_files(expressions) if expressions else {}
     units = category_files(action_units) if action_units else {}
     files = [] if source in (expressions, action_units) else text_files(source)
+    if others := [path for path in files if ending and path.suffix.lower() != ending]:
+        raise UsageError(
+            "--format", f"is not that of {others[0]}", expected=f"files that end in {ending}", advice="leave it out"
+        )
     clips: list[_Clip] = []
     known: set[str] = set()
     for path in progress(files, "import-labels", "file", len(files)):
@@ -182,28 +245,3 @@ def _is_part_of(target: Path, one: _Clip, recipe: Recipe, inputs: list[dict[str,
         expected="both in one run",
         advice="give the directory of all sets, by the same options, in every run; or take another OUT",
     )
-
-
-def _facts(one: _Clip, affect: Affect) -> dict[str, object]:
-    """What the table of a clip says of its rows."""
-    import numpy as np
-
-    text = one.affect is None or one.path.suffix.lower() == ".txt"
-    facts: dict[str, object] = {"annotated": int(affect.valid.sum()), "format": "aff-wild2" if text else "csv"}
-    if affect.expression is not None:
-        facts["expressions"] = int(np.count_nonzero(affect.expression >= 0))
-    if affect.action_units:
-        facts["action_units"] = int(np.count_nonzero(np.max([*affect.action_units.values()], axis=0) >= 0))
-    return facts
-
-
-def _target(out: Path, clip: str, path: Path) -> Path:
-    """Where the table of a clip goes.  Raises InputError, naming the file it comes from, where no file can."""
-    from affcli.clips import table_path
-
-    try:
-        return table_path(out, clip, "affect")
-    except InputError as error:
-        raise InputError(
-            f"{path}, {error.subject}", error.found, expected=error.expected, advice=error.advice
-        ) from error

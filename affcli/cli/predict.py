@@ -12,10 +12,11 @@ import typer
 
 from affcli.cli.ensemble import BATCH, BATCH_SEEN
 from affcli.cli.options import DEVICE, FORCE, configure, setting
+from affcli.cli.own_tables import spare_others
 from affcli.cli.progress import progress, say
 from affcli.cli.runs import Run
 from affcli.configs import Prediction
-from affcli.errors import AffcliError, InputError, SchemaError, UsageError
+from affcli.errors import AffcliError, UsageError
 
 if TYPE_CHECKING:
     from affcli.cli.ensemble import Ensemble
@@ -136,7 +137,7 @@ def _write_each(out: Path, clips: list[Clip], network: Ensemble, recipe: Recipe,
     for clip in progress(clips, "predict", "clip", len(clips)):
         with run.clip():
             path = table_path(out, clip.name, "affect")
-            _spare_others(path)
+            spare_others(path, "predict")
             files = clip.files()
             inputs = files.sources()
             if not force and tables.keep(path, AFFECT, recipe, inputs):
@@ -159,7 +160,7 @@ def _write_one(out: Path, clips: list[Clip], network: Ensemble, recipe: Recipe, 
         out.parent.mkdir(parents=True, exist_ok=True)
     inputs: list[dict[str, str]] = []
     if out.suffix == ".parquet":
-        _spare_others(out)
+        spare_others(out, "predict")
         inputs = _inputs(clips)
     if inputs and not force and tables.keep(out, AFFECT, recipe, inputs):
         say(f"{out}: up to date")
@@ -178,23 +179,6 @@ def _write_one(out: Path, clips: list[Clip], network: Ensemble, recipe: Recipe, 
     else:
         _write_csv(out, predicted)
     run.close()
-
-
-def _spare_others(path: Path) -> None:
-    """Raise SchemaError where a table that is no prediction stands at `path`: labels have the same name."""
-    from affcli import tables
-
-    try:
-        step = tables.read_header(path).recipe.get("step")
-    except InputError:
-        return  # absent, or in pieces
-    if step != "predict":
-        raise SchemaError(
-            path,
-            f"was written by the step '{step}'",
-            expected="predictions, or no file",
-            advice="write the predictions to a directory of their own (--force does not overwrite other tables)",
-        )
 
 
 def _inputs(clips: list[Clip]) -> list[dict[str, str]]:

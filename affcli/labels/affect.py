@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from affcli.clips import clip_runs
+from affcli.clips import column_runs
 from affcli.errors import InputError, SchemaError
 from affcli.recipes import Recipe
 from affcli.schemas import ACTION_UNITS as ACTION_UNITS
@@ -133,7 +133,7 @@ def from_table(table: Table) -> list[Affect]:
     classes = {name: _classes(table, name) for name in CLASSES if name in table.data.column_names}
     times = table.column("time_us")
     found = []
-    for clip, start, stop in clip_runs(table.column("clip")):
+    for clip, start, stop in column_runs(table.data.column("clip")):
         time_us = times[start:stop]
         here = {name: values[start:stop] for name, values in classes.items()}
         found.append(

@@ -37,7 +37,9 @@ def refuse_other_tasks(subject: str, header: Sequence[str]) -> None:
             subject,
             "names its frames by pictures, as multi-task labels and challenge submissions do",
             expected="a column frame, or one line per frame of one clip",
-            advice="write clip,frame,valence,arousal (the picture's number - 1 is the frame)",
+            advice="affcli import-labels makes affect tables of multi-task labels"
+            if "expression" in header
+            else "write clip,frame,valence,arousal (the picture's number - 1 is the frame)",
         )
     if len({name.lower() for name in EXPRESSIONS} & set(header)) > 1:
         task, option = "expression labels", "--expressions"

@@ -33,13 +33,17 @@ def parse(
     a column `expression` is read too, the number of a class in EXPRESSIONS; without, it is one of the others.  Raises
     InputError with the line and what to do about it.
     """
-    text = lines.decode(content, source)
-    header = _header(text, source)
+    # Plain ASCII, as nearly all files are, need not become a string of many megabytes to be known for text.
+    plain = content.isascii() and b"\0" not in content and not content[:1].isspace()
+    first = content[: content.find(b"\n") + 1 or None] if plain else content
+    header = _header(lines.decode(first, source), source)
     if affwild2_only:
         affwild2.require_header(source, header)
     layout = _layout(header, source, expressions=expressions)
     found = _parse_fast(content, layout, source, stem)
     if found is None:
+        text = lines.decode(content, source)
+        _refuse_decimal_commas(text, layout, source)
         found = list(lines.parse(text, layout, source, stem))
     return [affwild2.mark(affect) for affect in found]
 
@@ -107,16 +111,33 @@ def _unknown(header: list[str]) -> tuple[str, str]:
     return f"has no column {missing} (line 1: '{first}')", "name its columns in line 1"
 
 
+def _refuse_decimal_commas(text: str, layout: Layout, source: str) -> None:
+    """Raise InputError where the first frame has decimal commas, in quotes or as a cell too many for each dimension."""
+    line = next(iter(text.splitlines()[1:2]), "")
+    quoted = re.search(r'"[+-]?\d+,\d+"', line, re.ASCII)
+    cells = line.split(",")
+    bare = len(cells) == layout.width + len(DIMENSIONS) and all(re.fullmatch(r"-?\d+", c.strip()) for c in cells[-4:])
+    if quoted or bare:
+        raise InputError(
+            f"{source}, line 2",
+            f"has decimal commas ('{line[:40]}')",
+            expected="decimals with a point, such as 0.5",
+            advice="write the numbers with a point",
+        )
+
+
 def _parse_fast(content: bytes, layout: Layout, source: str, stem: str) -> list[Affect] | None:
     """The clips of a file in which everything is in order, else None."""
-    content = content.rstrip(b"\r\n")
-    if any(ends in content for ends in (b"\n\n", b"\n\r", b"\r\r")):
-        return None  # Arrow would make an empty line a frame without values
+    end = len(content)
+    while end and content[end - 1] in b"\r\n":
+        end -= 1
     types = {"clip": pa.dictionary(pa.int32(), pa.string()), "frame": pa.int64(), EXPRESSION: pa.int8()}
     try:
         table = pyarrow.csv.read_csv(
-            pa.py_buffer(content),
-            read_options=pyarrow.csv.ReadOptions(column_names=layout.names, skip_rows=1, block_size=1 << 23),
+            pa.py_buffer(content).slice(0, end),
+            read_options=pyarrow.csv.ReadOptions(column_names=layout.names, skip_rows=1, block_size=1 << 22),
+            # An empty line becomes a frame without values, which is told from a written one below.
+            parse_options=pyarrow.csv.ParseOptions(ignore_empty_lines=False),
             convert_options=pyarrow.csv.ConvertOptions(
                 column_types={name: types.get(name, pa.float64()) for name in layout.position},
                 include_columns=list(layout.position),
@@ -126,6 +147,9 @@ def _parse_fast(content: bytes, layout: Layout, source: str, stem: str) -> list[
     except pa.ArrowException:
         return None
     count = table.num_rows
+    empty = any(table.column(name).null_count for name in DIMENSIONS) and "frame" not in layout.position
+    if empty and any(ends in content[:end] for ends in (b"\n\n", b"\n\r", b"\r\r")):
+        return None
     values = {}
     for name in DIMENSIONS:
         values[name] = table.column(name).to_numpy()
@@ -147,9 +171,11 @@ def _parse_fast(content: bytes, layout: Layout, source: str, stem: str) -> list[
     if not count or len({clip for clip, *_ in runs} | {""}) != len(runs) + 1:
         return None
     if "frame" in layout.position:
-        lengths = [stop - start for _, start, stop in runs]
-        starts = np.repeat([start for _, start, _ in runs], lengths)
-        if table.column("frame").null_count or (table.column("frame").to_numpy() != np.arange(count) - starts).any():
+        if table.column("frame").null_count:
+            return None
+        frames = table.column("frame").to_numpy()
+        due = np.arange(max(stop - start for _, start, stop in runs))
+        if any((frames[start:stop] != due[: stop - start]).any() for _, start, stop in runs):
             return None
     named = "clip" in layout.position
     return [

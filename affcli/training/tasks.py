@@ -220,7 +220,8 @@ def _of_expressions(truth: NDArray[np.int8], logits: NDArray[np.float64]) -> dic
     if not known.any():
         return {}
     true, said = truth[known], logits[known].argmax(axis=1)
-    return {"expression_accuracy": accuracy(true, said), "expression_f1": macro_f1(true, said)}
+    f1 = macro_f1(true, said, range(logits.shape[1]))
+    return {"expression_accuracy": accuracy(true, said), "expression_f1": f1}
 
 
 def _of_action_units(truth: NDArray[np.int8], logits: NDArray[np.float64]) -> dict[str, float]:

@@ -1,0 +1,26 @@
+"""Affect tables of several steps have the same names: none overwrites what another step wrote."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from affcli.errors import InputError, SchemaError
+
+PREDICTED = ("predict", "smooth")  # steps whose tables must not become labels
+
+
+def spare_others(path: Path, step: str) -> None:
+    """Raise SchemaError where a table that another step than `step` wrote stands at `path`."""
+    from affcli import tables
+
+    try:
+        found = tables.read_header(path).recipe.get("step")
+    except InputError:
+        return  # absent, or in pieces
+    if found != step:
+        raise SchemaError(
+            path,
+            f"was written by the step '{found}'",
+            expected=f"a table of the step {step}, or no file",
+            advice="write to a directory of its own (--force does not overwrite other tables)",
+        )

@@ -1,0 +1,188 @@
+"""affcli smooth"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from affcli.cli.options import FORCE
+from affcli.cli.smoothed import (
+    DIMENSIONS,
+    How,
+    read_predictions,
+    refuse_labels,
+    smoothed,
+    timed,
+    write_each,
+    write_one,
+)
+from affcli.errors import UsageError
+
+if TYPE_CHECKING:
+    from affcli.labels.affect import Affect
+    from affcli.scoring import Scores
+    from affcli.smoothing import Smoothing
+    from affcli.training.tuning import Curves
+
+PREDS = typer.Argument(
+    ...,
+    metavar="PREDS",
+    help="Predictions: an affect table, a CSV, a directory of one of these, or - for CSV on stdin.",
+)
+OUT = typer.Option(
+    None,
+    "--out",
+    "-o",
+    metavar="OUT",
+    help="Directory for a table per clip, or one .parquet or .csv file, or - for CSV on stdout.",
+)
+SMOOTH = typer.Option(
+    None,
+    "--smooth",
+    metavar="METHOD:WINDOW",
+    help="Smoothing of the curves over time: mean, median, gaussian, savgol or wiener with a window in seconds or "
+    "frames, as mean:2s or wiener:35; one for each as valence=mean:2s,arousal=mean:4s; or none.",
+)
+TUNE = typer.Option(
+    None, "--tune", metavar="GT", help="In place of --smooth: find the one that fits these labels of PREDS best."
+)
+RATE = typer.Option(
+    None, "--rate", metavar="FPS", help="Frames per second of clips without times, constant and exact, as 30000/1001."
+)
+
+
+def smooth(
+    preds: Path = PREDS,
+    out: Path | None = OUT,
+    smooth: str | None = SMOOTH,
+    tune: Path | None = TUNE,
+    rate: str | None = RATE,
+    as_json: bool = typer.Option(False, "--json", help="What --tune found as JSON, as it is off a terminal."),
+    force: bool = FORCE,
+) -> None:
+    """Smooth predictions over time, and find out how much smoothing is best.
+
+    --smooth means what it means to predict: windows are centred, each clip is smoothed by itself, and the curves are
+    cut off at -1 and 1. Frames without a prediction stay so. Expressions and action units are kept as they are, and so
+    are standard deviations, which are those of the networks before any smoothing; a CSV file's are left out.
+
+    --tune finds the smoothing with the highest CCC over all annotated frames, for valence and arousal apart: mean,
+    gaussian or median over 0.25 to 16 s, or none. It prints it with the CCC before and after, and with --out applies
+    it. Tune on validation clips and smooth test clips with what was found: on the clips that it was found on, the CCC
+    flatters it a little.
+
+    Labels, which affcli import-labels and gold write, are not smoothed: they would pass for the truth.
+    """
+    from affcli.smoothing import AUTO, canonical, parse
+
+    _check(out, smooth, tune, as_json)
+    if smooth is not None and smooth.strip() == AUTO:
+        raise UsageError(
+            f"--smooth {AUTO}",
+            "is what a training found, which predictions do not say",
+            expected="a smoothing such as mean:2s",
+            advice="tune on labels with --tune GT, or use affcli predict --smooth auto",
+        )
+    asked = parse(smooth) if smooth is not None else None
+    clips = read_predictions(preds)
+    refuse_labels(clips)
+    clips, by_rate = timed(
+        clips, rate, needed=tune is not None or any(one.unit == "s" for one in (asked or {}).values())
+    )
+    if tune is not None:
+        asked, told = _tuned(clips, tune)
+        if as_json or not (sys.stdout and sys.stdout.isatty()):
+            print(json.dumps(told, indent=2, allow_nan=False))
+        else:
+            print_tuned(told)
+    if out is None or asked is None:
+        return
+    config = {"smooth": canonical(asked)} | ({"tuned": True} if tune else {})
+    how = How(asked, config, rate, by_rate)
+    if out.is_dir() or (out.suffix not in (".parquet", ".csv") and str(out) != "-"):
+        write_each(out, clips, how, force)
+    else:
+        write_one(out, clips, how, force)
+
+
+def _check(out: Path | None, smooth: str | None, tune: Path | None, as_json: bool) -> None:
+    """Raise UsageError where options do not fit together."""
+    if (smooth is None) == (tune is None):
+        found = "neither --smooth nor --tune is given" if smooth is None else "--smooth and --tune are both given"
+        raise UsageError("command line", found, expected="one of them", advice="add --smooth mean:2s, or --tune GT")
+    if smooth is not None and out is None:
+        raise UsageError("--smooth", "is given without --out", expected="-o OUT", advice="say where to write")
+    if as_json and tune is None:
+        raise UsageError("--json", "is given without --tune, and there is nothing to tell", advice="leave it out")
+    if tune is not None and str(out) == "-":
+        raise UsageError("--out -", "stands beside --tune, which also writes to stdout", advice="name a file")
+    if out is not None and out.suffix in (".txt", ".tsv", ".json", ".jsonl", ".npy", ".pq", ".feather"):
+        raise UsageError(
+            f"--out {out}",
+            f"asks for a {out.suffix} file",
+            expected="a directory, a name that ends in .parquet or .csv, or -",
+            advice="choose one of these",
+        )
+
+
+def _tuned(clips: list[Affect], truth_path: Path) -> tuple[dict[str, Smoothing], dict[str, Any]]:
+    """The best smoothing by labels, and what is to be told of it.
+
+    Raises InputError and SchemaError as `scoring.score` does where labels and predictions do not fit together.
+    """
+    from affcli import scoring
+    from affcli.labels.read import read_affect
+    from affcli.smoothing import parse
+    from affcli.training.tuning import tune
+
+    truth = read_affect(truth_path)
+    before = scoring.score(truth, clips)
+    by_name = {one.clip: one for one in clips}
+    pairs = [
+        (one, clips[0] if len(truth) == len(clips) == 1 else by_name[one.clip]) for one in truth if one.valid.any()
+    ]
+    text = tune([_curves(*pair) for pair in pairs])
+    found = parse(text)
+    after = scoring.score(truth, [smoothed(one, found) for one in clips])
+    told = {
+        "smooth": text,
+        "before": _figures(before),
+        "after": _figures(after),
+        "clips": len(before.clips),
+        "frames": before.frames,
+    }
+    return found, told
+
+
+def _curves(truth: Affect, predicted: Affect) -> Curves:
+    """A clip for tuning, without its frames that are not predicted: a window in seconds does not see them either."""
+    import numpy as np
+
+    from affcli.training.tuning import Curves
+
+    known = predicted.valid
+    said, true = (np.stack([one.valence, one.arousal], axis=-1)[known] for one in (predicted, truth))
+    assert predicted.time_us is not None
+    return Curves(said, true, truth.valid[known], predicted.time_us[known])
+
+
+def _figures(scores: Scores) -> dict[str, float | None]:
+    return {name: value if value == value else None for name, value in scores.concatenated("ccc").items()}
+
+
+def print_tuned(told: dict[str, Any]) -> None:
+    """Print what tuning found, for people."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("CCC", *DIMENSIONS, "mean")
+    for when in ("before", "after"):
+        figures = told[when].values()
+        table.add_row(when, *("undefined" if value is None else f"{value:.4f}" for value in figures))
+    Console(highlight=False).print(table)
+    print(f"clips: {told['clips']}, frames: {told['frames']}")
+    print(f"best: --smooth {told['smooth']}")

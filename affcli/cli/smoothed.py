@@ -1,0 +1,210 @@
+"""Predictions that are smoothed: read with all that their files hold, and written with how it was done."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import logging
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from affcli.cli.own_tables import spare_others
+from affcli.cli.progress import progress, say
+from affcli.cli.runs import Run
+from affcli.errors import SchemaError, UsageError, some
+
+if TYPE_CHECKING:
+    from affcli.labels.affect import Affect
+    from affcli.recipes import Recipe
+    from affcli.smoothing import Smoothing
+
+log = logging.getLogger(__name__)
+
+DIMENSIONS = ("valence", "arousal")
+STDIN = "standard input"  # what `read_stream` names as the source
+STEP = "smooth"
+LABELS = ("import-labels", "gold")  # steps whose tables are the truth
+
+
+def read_predictions(path: Path) -> list[Affect]:
+    """The predictions with all that their files hold: expressions of CSV, too, and standard deviations of tables."""
+    from affcli.labels.affect import distinct
+    from affcli.labels.read import read_affect, read_stream, read_text
+
+    if str(path) == "-":
+        return read_stream(sys.stdin.buffer)
+    is_table = {one.source: one.recipe is not None for one in read_affect(path)}
+    found: list[Affect] = []
+    for source, table in is_table.items():
+        found += _with_std(Path(source)) if table else read_text(Path(source))
+    return distinct(dataclasses.replace(one, named=one.named or path.is_dir()) for one in found)
+
+
+def _with_std(path: Path) -> list[Affect]:
+    """The clips of a table, and their standard deviations where it has any."""
+    import numpy as np
+
+    from affcli import tables
+    from affcli.clips import clip_runs
+    from affcli.labels.affect import from_table
+    from affcli.schemas import AFFECT
+
+    table = tables.read(path, AFFECT)
+    std = np.stack([table.column(f"{name}_std") for name in DIMENSIONS], axis=-1).astype(np.float64)
+    rows = {name: slice(start, stop) for name, start, stop in clip_runs(table.column("clip"))}
+    clips = from_table(table)
+    return [
+        one if np.isnan(std[at := rows[one.clip]]).all() else dataclasses.replace(one, std=std[at]) for one in clips
+    ]
+
+
+def refuse_labels(clips: list[Affect]) -> None:
+    """Raise SchemaError where clips are labels; warn where they are smoothed already."""
+    for one in clips:
+        made = one.recipe or {}
+        if made.get("step") in LABELS:
+            raise SchemaError(
+                one.source,
+                f"holds labels (step {made['step']})",
+                expected="predictions",
+                advice="smoothed labels would pass for the truth; name the directory of the predictions",
+            )
+    already = [one.clip for one in clips if (one.recipe or {}).get("config", {}).get("smooth", "none") != "none"]
+    if already:
+        log.warning("smoothed already, and now once more: %s", some(already))
+
+
+def timed(clips: list[Affect], rate: str | None, *, needed: bool) -> tuple[list[Affect], set[str]]:
+    """The clips with the times that windows in seconds need, and the names of those that have them from `rate`.
+
+    Raises UsageError where times are needed and lack, or a rate is given that nothing needs.
+    """
+    from affcli.cli.times import exact_rate
+    from affcli.clock import frame_times
+
+    exact = exact_rate(rate) if rate else None
+    untimed = [one.clip for one in clips if one.time_us is None]
+    if exact is not None and not (needed and untimed):
+        why = "every clip has its times" if needed else "the windows are in frames"
+        raise UsageError(f"--rate {rate}", f"has no use: {why}", advice="leave it out")
+    if not needed or not untimed:
+        return clips, set()
+    if exact is None:
+        raise UsageError(
+            clips[0].source if len(clips) == 1 else f"clips {some(untimed)}",
+            "have no times of frames, which windows in seconds need",
+            expected="--rate FPS, or tables with times",
+            advice="add --rate, or give windows in frames such as mean:51",
+        )
+    by_rate = [
+        one if one.time_us is not None else dataclasses.replace(one, time_us=frame_times(len(one), exact))
+        for one in clips
+    ]
+    return by_rate, set(untimed)
+
+
+def smoothed(one: Affect, how: Mapping[str, Smoothing]) -> Affect:
+    """A clip as `how` smooths it, cut off at -1 and 1; all but valence and arousal stays as it is."""
+    import numpy as np
+
+    from affcli.labels.affect import HIGH, LOW
+    from affcli.smoothing import smooth_known
+
+    time_us = np.arange(len(one), dtype=np.int64) if one.time_us is None else one.time_us
+    curves = {
+        name: np.clip(smooth_known(getattr(one, name), time_us, how[name]), LOW, HIGH)
+        for name in DIMENSIONS
+        if name in how
+    }
+    return dataclasses.replace(one, **curves)  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True)
+class How:
+    """How predictions are smoothed, and what a recipe says of it."""
+
+    smoothings: Mapping[str, Smoothing]
+    config: Mapping[str, object]
+    rate: str | None
+    timed: set[str]  # clips that have their times from the rate
+
+    def recipe(self, one: Affect) -> Recipe:
+        """How one clip is made; its own account is the parent."""
+        from affcli import recipes
+        from affcli.cli.times import exact_rate
+
+        rate = {"rate": str(exact_rate(self.rate))} if self.rate and one.clip in self.timed else {}
+        return recipes.recipe(STEP, {**self.config, **rate}, parents=[one.recipe] if one.recipe else [])
+
+
+def _inputs(clips: list[Affect]) -> list[dict[str, str]]:
+    from affcli import recipes
+
+    return [recipes.source(Path(source)) for source in dict.fromkeys(one.source for one in clips)]
+
+
+def write_each(out: Path, clips: list[Affect], how: How, force: bool) -> None:
+    """A table for each clip, in a directory."""
+    from affcli import tables
+    from affcli.clips import table_path
+    from affcli.schemas import AFFECT
+
+    run = Run(len(clips))
+    inputs: dict[str, list[dict[str, str]]] = {}
+    for one in progress(clips, STEP, "clip", len(clips)):
+        with run.clip():
+            path, recipe = table_path(out, one.clip, "affect"), how.recipe(one)
+            spare_others(path, STEP)
+            if one.source not in inputs:
+                inputs[one.source] = [] if one.source == STDIN else _inputs([one])
+            if not force and tables.keep(path, AFFECT, recipe, inputs[one.source]):
+                run.keep()
+                continue
+            columns = smoothed(one, how.smoothings).columns()
+            tables.write(path, AFFECT, columns, recipe=recipe, inputs=inputs[one.source], facts={})
+    run.close()
+
+
+def write_one(out: Path, clips: list[Affect], how: How, force: bool) -> None:
+    """All clips in one table or CSV."""
+    import numpy as np
+
+    from affcli import tables
+    from affcli.files import replacing
+    from affcli.labels.affect import CLASSES
+    from affcli.labels.csv import write_csv
+    from affcli.schemas import AFFECT
+
+    if out.suffix == ".parquet":
+        recipe = how.recipe(clips[0])
+        if unlike := [one for one in clips if how.recipe(one) != recipe]:
+            raise SchemaError(
+                unlike[0].source,
+                f"clip '{unlike[0].clip}' was made otherwise than clip '{clips[0].clip}'",
+                expected="clips made alike, since one table has one recipe",
+                advice="name a directory as OUT",
+            )
+        spare_others(out, STEP)
+        inputs = [] if clips[0].source == STDIN else _inputs(clips)
+        if not force and tables.keep(out, AFFECT, recipe, inputs):
+            say(f"{out}: up to date")
+            return
+        every = [smoothed(one, how.smoothings) for one in clips]
+        # One table has one set of columns: what one clip lacks is unknown in it.
+        names = [name for name in CLASSES if any(name in one.classes() for one in every)]
+        held = [one.columns() for one in every]
+        columns = {
+            name: np.concatenate([one.get(name, np.full(len(one["frame"]), np.nan)) for one in held])
+            for name in [*(name for name in held[0] if name not in CLASSES), *names]
+        }
+        tables.write(out, AFFECT, columns, recipe=recipe, inputs=inputs, facts={})
+        return
+    every = [smoothed(one, how.smoothings) for one in clips]
+    if str(out) == "-":
+        write_csv(sys.stdout, every)
+        return
+    with replacing(out) as file, io.TextIOWrapper(file, encoding="utf-8", newline="") as stream:
+        write_csv(stream, every)

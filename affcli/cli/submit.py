@@ -1,0 +1,152 @@
+"""affcli submit"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import typer
+
+from affcli.errors import UsageError, some
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from affcli.labels.affect import Affect
+
+log = logging.getLogger(__name__)
+
+PREDS = typer.Argument(
+    ...,
+    metavar="PREDS",
+    help="Predictions: an affect table, a CSV (clip,frame,valence,arousal), a directory of one of these, or - for CSV "
+    "on stdin. Action units come from affect tables alone, expressions from these or the column expression of one CSV.",
+)
+OUT = typer.Option(..., "--out", "-o", help="The file to write; with --layout files, the directory of the files.")
+SAMPLE = typer.Option(
+    None,
+    "--sample",
+    help="The organisers' sample file, whose first line and rows are taken as they are. With --layout files and where "
+    "wanted, a directory of files laid out like those to write, or a list of lines clip or clip,frames.",
+)
+LAYOUT = typer.Option(
+    "file",
+    "--layout",
+    help="file is one file with a row for each picture (ABAW5 and later), files one for each clip, laid out like the "
+    "labels (ABAW1 to 3).",
+)
+TASK = typer.Option(
+    None,
+    "--task",
+    help="Valence and arousal, expressions or action units. By default, what the first line of the sample file says; "
+    "with --layout files, va.",
+)
+FILLING = typer.Option(
+    "error",
+    "--missing",
+    help="What a frame without a prediction gets: error refuses and counts them, hold the prediction before it (or the "
+    "first), interpolate the line between its neighbours and the nearest at the ends (of classes the nearest), zero 0 "
+    "(the class Neutral, an absent action unit).",
+)
+DIGITS = typer.Option(
+    None,
+    "--digits",
+    min=1,
+    max=17,
+    help="Decimals of valence and arousal; by default as many as it takes to read the same numbers back.",
+)
+
+
+def submit(
+    preds: Path = PREDS,
+    out: Path = OUT,
+    sample: Path | None = SAMPLE,
+    layout: Literal["file", "files"] = LAYOUT,
+    task: Literal["va", "expr", "au"] | None = TASK,
+    missing: Literal["error", "hold", "interpolate", "zero"] = FILLING,
+    digits: int | None = DIGITS,
+) -> None:
+    """Write predictions as a challenge of Aff-Wild2 (ABAW) asks for them.
+
+    The file has the first line of the sample, and its rows in its order; picture <clip>/00001.jpg is frame 0 of the
+    clip, whose name is the one it has in PREDS, _left and _right included. What the rows of the sample say behind the
+    picture is passed over. Frames that it does not ask for are left out.
+
+    Every row gets a value: a clip that lacks or has fewer frames than the sample asks for is refused, and --missing
+    says what a frame without a prediction gets; how many rows were filled in is said on stderr. Valence and arousal
+    past -1 or 1 are refused where they are read, as in every command: clip or convert them first. affcli
+    lint-submission looks at the result again.
+    """
+    if layout == "file" and sample is None:
+        raise UsageError(
+            "--sample",
+            "lacks",
+            expected="the organisers' sample file, which says what rows there are",
+            advice="name it, or say --layout files for a file of each clip",
+        )
+    if any(given is not None and given.exists() and out.exists() and out.samefile(given) for given in (sample, preds)):
+        raise UsageError(f"--out {out}", "is what is read", expected="another place", advice="choose one")
+    if layout == "file" and sample is not None:
+        _one_file(preds, sample, out, task, missing, digits)
+    else:
+        _many_files(preds, sample, out, task or "va", missing, digits)
+
+
+def _one_file(preds: Path, path: Path, out: Path, task: str | None, missing: str, digits: int | None) -> None:
+    from affcli.labels.answers import answer_sample
+    from affcli.labels.submissions import read_sample, require_task, write_submission
+
+    sample = read_sample(path)
+    if task is not None:
+        require_task(sample.form, task, str(path))
+    clips = _read(preds, sample.form.task)
+    values, filled, clipped = answer_sample(sample, clips, missing)
+    write_submission(out, sample, values, digits)
+    _tell(len(values), filled, clipped, missing)
+    left = {affect.clip for affect in clips} - set(sample.clips)
+    log.info(
+        "%s: %d rows of %d clips; not asked for: %s",
+        out,
+        len(values),
+        len(sample.clips),
+        some(sorted(left)) or "no clip",
+    )
+
+
+def _many_files(preds: Path, path: Path | None, out: Path, task: str, missing: str, digits: int | None) -> None:
+    from affcli.labels.answers import answer_clips
+    from affcli.labels.submissions import Wanted, clip_path, default_form, read_wanted, write_clip
+
+    clips = _read(preds, task)
+    wanted = read_wanted(path, task) if path else [Wanted(affect.clip, default_form(task)) for affect in clips]
+    files = [clip_path(out, one.clip) for one in wanted]
+    answers = answer_clips(wanted, clips, str(path or preds), missing)
+    lengths = {affect.clip: len(affect) for affect in clips}
+    longer = [one.clip for one in wanted if one.frames is not None and lengths[one.clip] > one.frames]
+    if longer:
+        log.warning("frames past those that %s asks for are left out, of clip %s", path, some(longer))
+    for file, one, values in zip(files, wanted, answers.values, strict=True):
+        write_clip(file, one.form, values, digits)
+    rows = sum(map(len, answers.values))
+    _tell(rows, answers.filled, answers.clipped, missing)
+    log.info("%s: %d files of %d rows", out, len(files), rows)
+
+
+def _read(path: Path, task: str) -> Sequence[Affect]:
+    from affcli.labels.read import read_affect, read_stream, read_text
+
+    if str(path) == "-":
+        return read_stream(sys.stdin.buffer)
+    # Only where they are asked for: a column of this name in foreign CSV may be anything.
+    if task == "expr" and path.suffix.lower() == ".csv" and path.is_file():
+        return read_text(path)
+    return read_affect(path)
+
+
+def _tell(rows: int, filled: int, clipped: int, missing: str) -> None:
+    if filled:
+        log.warning("%d of %d rows had no prediction and are filled in (%s)", filled, rows, missing)
+    if clipped:  # no file that is read today holds such, but whoever makes predictions may
+        log.warning("%d values were past -1 or 1 and are clipped", clipped)

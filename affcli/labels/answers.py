@@ -1,0 +1,192 @@
+"""What predictions answer to a submission: a value for every frame that it asks for, filled in where there is none."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from affcli.errors import InputError, SchemaError, UsageError, some
+from affcli.labels.affect import HIGH, LOW, UNKNOWN, Affect, distinct
+from affcli.labels.submissions import Form, Sample, Wanted
+
+MISSING = ("error", "hold", "interpolate", "zero")
+
+
+@dataclass(frozen=True)
+class Answers:
+    """A float64 (frames, columns) for each clip; how many rows were filled in, and how many values clipped."""
+
+    values: list[NDArray[np.float64]]
+    filled: int
+    clipped: int
+
+
+@dataclass(frozen=True, eq=False)
+class _Asked:
+    """One clip: its form, the frames that are asked for, int (k,), and its predictions."""
+
+    form: Form
+    frames: NDArray[np.integer]
+    affect: Affect
+
+
+def answer_sample(
+    sample: Sample, clips: Sequence[Affect], missing: str = "error"
+) -> tuple[NDArray[np.float64], int, int]:
+    """The values of the rows of a sample, float64 (n, columns); how many rows were filled in, and values clipped.
+
+    `missing` says what a frame without a prediction gets: "error" refuses; "hold" the prediction before it (the first
+    one, where none is before); "interpolate" the straight line between its neighbours, by frame number, and the nearest
+    prediction at the ends (of classes the nearest prediction everywhere, of two the earlier); "zero" 0, which is the
+    class Neutral and an action unit that is absent.  What is predicted of frames that no row asks for helps to fill.
+    Valence and arousal are clipped to [-1, 1].
+
+    Raises InputError where a clip, a kind of prediction or (with "error") a frame lacks, and where a class is none of
+    the sample's; SchemaError where a clip has fewer frames than the sample asks for; UsageError for an unknown
+    `missing`.
+    """
+    rows = sample.rows_of_clips()
+    by_name = _by_name(clips)
+    asked_of = {clip: sample.frame[at] for clip, at in zip(sample.clips, rows, strict=True)}
+    _require_clips(by_name, {clip: int(frames[-1]) + 1 for clip, frames in asked_of.items()}, sample.source)
+    asked = [_Asked(sample.form, frames, by_name[clip]) for clip, frames in asked_of.items()]
+    answers = _answer(asked, missing)
+    values = np.empty((len(sample), len(sample.form.columns)))
+    values[np.concatenate(rows)] = np.concatenate(answers.values)
+    return values, answers.filled, answers.clipped
+
+
+def answer_clips(wanted: Sequence[Wanted], clips: Sequence[Affect], source: str, missing: str = "error") -> Answers:
+    """The values of every frame of each clip that is wanted; otherwise as `answer_sample`.
+
+    `source` names, in messages, what says how many frames there are.
+    """
+    by_name = _by_name(clips)
+    _require_clips(by_name, {one.clip: one.frames or 0 for one in wanted}, source)
+    asked = []
+    for one in wanted:
+        affect = by_name[one.clip]
+        asked.append(_Asked(one.form, np.arange(len(affect) if one.frames is None else one.frames), affect))
+    return _answer(asked, missing)
+
+
+def filled(values: NDArray[np.float64], missing: str, *, classes: bool) -> NDArray[np.float64]:
+    """`values`, (n,), with NaN filled in by "hold", "interpolate" or "zero", as `answer_sample` says.
+
+    Raises ValueError where every value is NaN, and "zero" is not asked for.
+    """
+    if missing == "zero":
+        return np.nan_to_num(values, nan=0.0)
+    known = np.flatnonzero(~np.isnan(values))
+    if not len(known):
+        raise ValueError("no value to fill from")
+    frames = np.arange(len(values))
+    if missing == "interpolate" and not classes:
+        return np.interp(frames, known, values[known])
+    before = known[np.maximum(np.searchsorted(known, frames, side="right") - 1, 0)]
+    if missing == "hold":
+        return values[before]
+    after = known[np.minimum(np.searchsorted(known, frames), len(known) - 1)]
+    return values[np.where(np.abs(after - frames) < np.abs(frames - before), after, before)]
+
+
+def _by_name(clips: Sequence[Affect]) -> dict[str, Affect]:
+    return {affect.clip: affect for affect in distinct(clips)}
+
+
+def _require_clips(clips: dict[str, Affect], frames: dict[str, int], source: str) -> None:
+    """Raise where a clip is not predicted, or has fewer frames than are asked for (0 is any number)."""
+    origin = _origin(clips.values())
+    lacking = [clip for clip in frames if clip not in clips]
+    if lacking:
+        counts = [f"{clip} (0 of {frames[clip]} frames)" if frames[clip] else clip for clip in lacking]
+        raise InputError(
+            origin,
+            f"lacks {len(lacking)} of {len(frames)} clips: {some(counts)}",
+            expected=f"every clip of {source}",
+            advice=f"predict them; clips are matched by name (predicted: {some(clips) or 'none'})",
+        )
+    short = [clip for clip, count in frames.items() if len(clips[clip]) < count]
+    if short:
+        others = f" (and {len(short) - 1} other clip{'s' * (len(short) > 2)} too few)" if len(short) > 1 else ""
+        raise SchemaError(
+            clips[short[0]].source or origin,
+            f"clip '{short[0]}' has {len(clips[short[0]])} frames{others}",
+            expected=f"{frames[short[0]]}, as {source} asks for",
+            advice="predict every decoded frame: affcli probe tells how many there are",
+        )
+
+
+def _origin(clips: Iterable[Affect]) -> str:
+    sources = {affect.source for affect in clips if affect.source}
+    return os.path.commonpath(sources) if sources else "predictions"
+
+
+def _answer(asked: Sequence[_Asked], missing: str) -> Answers:
+    if missing not in MISSING:
+        raise UsageError(f"missing={missing}", "is unknown", expected=", ".join(MISSING), advice="choose one")
+    every = [_curves(one.affect, one.form) for one in asked]
+    lacking = [np.isnan(curves[one.frames]).any(axis=1) for one, curves in zip(asked, every, strict=True)]
+    count = sum(int(at.sum()) for at in lacking)
+    if count and missing == "error":
+        at = next(i for i, lacks in enumerate(lacking) if lacks.any())
+        one = asked[at]
+        raise InputError(
+            one.affect.source or "predictions",
+            f"{count} of {sum(map(len, lacking))} frames that are asked for have no prediction "
+            f"(first: clip '{one.affect.clip}', frame {one.frames[np.argmax(lacking[at])]})",
+            expected="a value for every row",
+            advice="--missing hold, interpolate or zero fills them",
+        )
+    clipped = 0
+    values = []
+    for one, curves, lacks in zip(asked, every, lacking, strict=True):
+        if lacks.any():
+            curves = _filled_clip(one, curves, missing)
+        rows = curves[one.frames]
+        if one.form.task == "va":
+            clipped += int(np.count_nonzero((rows < LOW) | (rows > HIGH)))
+            rows = np.clip(rows, LOW, HIGH)
+        values.append(rows)
+    return Answers(values, count, clipped)
+
+
+def _filled_clip(one: _Asked, curves: NDArray[np.float64], missing: str) -> NDArray[np.float64]:
+    try:
+        return np.stack([filled(c, missing, classes=one.form.task != "va") for c in curves.T], axis=1)
+    except ValueError as error:
+        raise InputError(
+            one.affect.source or "predictions",
+            f"clip '{one.affect.clip}' has no prediction at all",
+            expected=f"something to {missing}",
+            advice="predict it, or use --missing zero",
+        ) from error
+
+
+def _curves(affect: Affect, form: Form) -> NDArray[np.float64]:
+    """The columns of a form, (frames, columns), NaN where not predicted."""
+    if form.task == "va":
+        return np.stack([getattr(affect, name) for name in form.columns], axis=1)
+    classes = affect.classes()
+    absent = [name for name in form.columns if name not in classes]
+    if absent:
+        raise InputError(
+            affect.source or "predictions",
+            f"clip '{affect.clip}' has no {some(absent)}",
+            expected=f"the column{'s' * (len(form.columns) > 1)} {some(form.columns)}",
+            advice="predict with a network that has learnt them",
+        )
+    values = np.stack([classes[name] for name in form.columns], axis=1)
+    if (values > form.highest).any():
+        frame = int(np.argmax((values > form.highest).any(axis=1)))
+        raise InputError(
+            affect.source or "predictions",
+            f"clip '{affect.clip}' has class {values[frame].max()} in frame {frame}",
+            expected=f"0 to {form.highest}, the classes that the first line of the sample names",
+            advice="predict with a network of these classes",
+        )
+    return np.where(values == UNKNOWN, np.nan, values.astype(np.float64))

@@ -1,0 +1,116 @@
+"""The formats of label files: their scales, how one is told from the others, and the clips that files of one hold."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+from affcli.errors import InputError
+from affcli.labels import afew_va, omg
+from affcli.labels.foreign import ClipLabel, FrameLabels, TimedLabels
+from affcli.labels.multitask import is_multitask, read_multitask
+from affcli.labels.ratings import Unit, read_ratings
+from affcli.labels.scales import UNIT, Scales
+from affcli.labels.sheets import read_arff, read_sheet
+
+
+@dataclass(frozen=True)
+class Format:
+    """A format: the endings of its files, its scales (None where files of it have any), and whether times are needed.
+
+    `fixed` scales are part of the format; others are those of the data sets that use it, and may be told otherwise.
+    """
+
+    endings: tuple[str, ...]
+    scales: Scales | None
+    fixed: bool = False
+    times: bool = True
+
+
+FORMATS = {
+    "abaw-mtl": Format((".txt", ".csv"), UNIT, fixed=True, times=False),
+    "afew-va": Format((".json",), afew_va.SCALES, times=False),
+    "omg": Format((".csv",), omg.SCALES),
+    "ratings": Format((".csv", ".txt"), None),
+    "csv": Format((".csv", ".txt"), UNIT),
+    "arff": Format((".arff",), UNIT),
+}
+
+
+def detect(path: Path) -> str:
+    """The one of FORMATS that a file, or a directory, can only be of; "" where that is not so.
+
+    Told by the ending (JSON, ARFF) of a file, or of all label files of a directory and those below it; by the first
+    line of a text file, or of the first text file of a directory.  Files that cannot be read are of no format: who
+    reads them says so.
+    """
+    files = [path]
+    if path.is_dir():
+        files = sorted(file for kind in (".txt", ".csv") for file in path.glob(f"*{kind}") if file.name[0] != ".")
+        if not files:
+            kinds = {kind for kind in (".json", ".arff") if next(_below(path, (kind,)), None)}
+            return {".json": "afew-va", ".arff": "arff"}[kinds.pop()] if len(kinds) == 1 else ""
+    ending = files[0].suffix.lower()
+    if ending in {".json", ".arff"}:
+        return "afew-va" if ending == ".json" else "arff"
+    try:
+        with files[0].open("rb") as file:
+            first = re.split(rb"[\r\n]", file.read(1000).removeprefix(b"\xef\xbb\xbf"), maxsplit=1)[0]
+    except OSError:
+        return ""
+    line = first.decode("utf-8", errors="replace")
+    return "abaw-mtl" if is_multitask(line) else "omg" if omg.is_omg(line) else ""
+
+
+def files_of(path: Path, name: str) -> list[Path]:
+    """The files of the format `name`: `path` itself, or those with its endings in the directory `path` and below it.
+
+    What is hidden is passed over.  Raises InputError where there is none.
+    """
+    if not path.is_dir():
+        if not path.exists():
+            raise InputError(path, "does not exist", expected="label files", advice="check the path")
+        return [path]
+    endings = FORMATS[name].endings
+    if not (found := sorted(_below(path, endings))):
+        raise InputError(
+            path,
+            f"holds no labels of format {name}, nor do its directories",
+            expected=f"{' or '.join(endings)} files",
+            advice="check the directory, or choose another --format",
+        )
+    return found
+
+
+def read_foreign(
+    path: Path,
+    name: str,
+    scales: Scales,
+    *,
+    columns: Mapping[str, str] | None = None,
+    unit: Unit = "s",
+    rate: Fraction | None = None,
+) -> list[FrameLabels] | list[TimedLabels] | list[ClipLabel]:
+    """The clips of one file of the format `name`; the last three are for ratings, as in `read_ratings`.
+
+    Raises InputError, with the line, where it is malformed.
+    """
+    if name == "abaw-mtl":
+        return read_multitask(path)
+    if name == "afew-va":
+        return [afew_va.read_afew_va(path, scales)]
+    if name == "omg":
+        return omg.read_omg(path, scales)
+    named = not columns or not all(column.isdecimal() for column in columns.values())
+    sheet = read_arff(path) if name == "arff" else read_sheet(path, header=named)
+    return read_ratings(sheet, scales, columns=columns, unit=unit, rate=rate)
+
+
+def _below(path: Path, endings: tuple[str, ...]) -> Iterator[Path]:
+    for file in path.rglob("*"):
+        hidden = any(part.startswith(".") for part in file.relative_to(path).parts)
+        if not hidden and file.suffix.lower() in endings and file.is_file():
+            yield file

@@ -1,0 +1,196 @@
+"""Scores of predicted affect against its ground truth, clip by clip and over all frames; pure NumPy.
+
+The headline is each metric over all annotated frames of all clips concatenated, as the Aff-Wild2 challenges compute it;
+the mean of the clips' own scores is another figure and stands beside it under its own name.  A frame counts where
+valence and arousal are both annotated, or with the mask "each" in the dimensions that are.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Container, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from affcli.errors import InputError, SchemaError, UsageError
+from affcli.labels.affect import DIMENSIONS, Affect, distinct
+from affcli.metrics import METRICS, Moments
+from affcli.scoring.pairs import Pair, aligned, annotated, matched, require_predictions
+
+MISSING = ("error", "hold", "interpolate", "zero")
+ALIGN = ("crop", "pad")
+MASKS = ("joint", "each")
+
+
+@dataclass(frozen=True)
+class ClipScore:
+    """What is needed of one clip: counts of frames, and the sums over the frames that were compared."""
+
+    clip: str
+    annotated: int  # frames with annotated valence and arousal
+    predicted: int  # of these, frames with predicted valence and arousal
+    moments: Mapping[str, Moments]  # valence and arousal
+    frames: int  # compared: the predicted ones, and those that were filled in
+
+    def figures(self, metric: str) -> dict[str, float]:
+        """One metric of valence, of arousal, and the mean of both."""
+        return _figures(metric, self.moments)
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Predictions compared with their truth: at least one clip with an annotated frame."""
+
+    clips: tuple[ClipScore, ...]
+    missing: str
+    align: str | None
+    mask: str = "joint"
+
+    @property
+    def frames(self) -> int:
+        """Frames compared, of all clips."""
+        return sum(clip.frames for clip in self.clips)
+
+    @property
+    def coverage(self) -> float:
+        """Share of the annotated frames that were predicted, 0 to 1."""
+        return sum(clip.predicted for clip in self.clips) / sum(clip.annotated for clip in self.clips)
+
+    def concatenated(self, metric: str) -> dict[str, float]:
+        """The headline: one metric over all frames of all clips, of valence, of arousal, and the mean of both."""
+        return _figures(metric, {name: sum((c.moments[name] for c in self.clips), Moments()) for name in DIMENSIONS})
+
+    def mean_over_clips(self, metric: str) -> dict[str, float]:
+        """The mean of the clips' own scores; `clips` says how many have one, in both dimensions."""
+        each = [figures for figures in (clip.figures(metric) for clip in self.clips) if not math.isnan(figures["mean"])]
+        mean = {name: sum(e[name] for e in each) / len(each) if each else math.nan for name in (*DIMENSIONS, "mean")}
+        return {**mean, "clips": len(each)}
+
+    def of(self, names: Container[str]) -> Scores | None:
+        """The scores of some of the clips; None where there is none of them, or nothing in them was compared."""
+        chosen = tuple(clip for clip in self.clips if clip.clip in names and clip.frames)
+        return dataclasses.replace(self, clips=chosen) if chosen else None
+
+    def ranked(self, metric: str) -> list[tuple[str, float]]:
+        """The clips that have a score and its mean of valence and arousal, worst first; equal ones by name."""
+        best = METRICS[metric].best
+        each = [(clip.clip, clip.figures(metric)["mean"]) for clip in self.clips]
+        return sorted((e for e in each if not math.isnan(e[1])), key=lambda e: (-abs(e[1] - best), e[0]))
+
+    def undefined(self, metric: str) -> list[str]:
+        """The clips that have no score: their truth is constant, or none of their frames was compared."""
+        return [clip.clip for clip in self.clips if math.isnan(clip.figures(metric)["mean"])]
+
+    def to_json(self, metrics: Sequence[str], *, per_clip: bool = False) -> dict[str, Any]:
+        """Everything as plain values, NaN as None."""
+        result: dict[str, Any] = {
+            "concatenated": {name: _plain(self.concatenated(name)) for name in metrics},
+            "mean_over_clips": {name: _plain(self.mean_over_clips(name)) for name in metrics},
+            "clips": len(self.clips),
+            "frames": self.frames,
+            "coverage": self.coverage,
+            "missing": self.missing,
+            "align": self.align,
+        }
+        if self.mask != "joint":
+            result["mask"] = self.mask
+            result["frames_by_dimension"] = {
+                name: sum(c.moments[name].count for c in self.clips) for name in DIMENSIONS
+            }
+        if per_clip:
+            result["per_clip"] = {
+                clip.clip: {name: _plain(clip.figures(name)) for name in metrics}
+                | {"frames": clip.frames, "coverage": clip.predicted / clip.annotated}
+                for clip in self.clips
+            }
+        return result
+
+
+def score(
+    truth: Sequence[Affect],
+    prediction: Sequence[Affect],
+    *,
+    missing: str = "error",
+    align: str | None = None,
+    mask: str = "joint",
+) -> Scores:
+    """Compare predictions with their ground truth, clip by clip.
+
+    `missing` says what an annotated frame without a prediction gets: "error" refuses; "hold" the prediction before
+    it (the first one, where none is before); "interpolate" the straight line between its neighbours, by frame number,
+    and the nearest prediction at the ends; "zero" 0.  `align` says what a clip of two lengths gets: None refuses,
+    "crop" leaves out the frames past the shorter one (they still count against the coverage), "pad" takes
+    them as not predicted, or not annotated.  `mask` says which frames count: "joint" those in which both dimensions are
+    annotated, "each" for each dimension those in which it is.  Clips without an annotated frame are left out.
+
+    Raises InputError where nothing is annotated, a clip or a frame has no prediction; SchemaError where lengths
+    differ; UsageError for an unknown `missing`, `align` or `mask`.
+    """
+    chosen = (("missing", missing, MISSING), ("align", align or ALIGN[0], ALIGN), ("mask", mask, MASKS))
+    for option, value, choices in chosen:
+        if value not in choices:
+            raise UsageError(f"{option}={value}", "is unknown", expected=", ".join(choices), advice="choose one")
+    if not any(annotated(clip, mask).any() for clip in truth):
+        raise InputError(
+            truth[0].source if truth else "ground truth",
+            "has no annotated frame",
+            expected="valence and arousal in at least one frame",
+            advice="check the ground truth, and the order PREDS GT",
+        )
+    pairs = aligned(matched(distinct(truth), distinct(prediction), mask), align, mask)
+    if missing == "error":
+        require_predictions(pairs)
+    scores = Scores(tuple(_clip_score(pair, missing) for pair in pairs), missing, align, mask)
+    if not scores.frames:
+        raise InputError(
+            pairs[0].truth.source,
+            "has no annotated frame within the length of the predictions",
+            advice="check that the predictions are whole",
+        )
+    return scores
+
+
+def restricted(truth: Sequence[Affect], where: Mapping[str, NDArray[np.bool_]]) -> list[Affect]:
+    """`truth` as if it were annotated only where told: (n,) for each clip, by its name; no other clip is annotated.
+
+    Raises SchemaError where such an array is not as long as its clip.
+    """
+    kept = []
+    for clip in truth:
+        here = where.get(clip.clip, np.zeros(len(clip), np.bool_))
+        if len(here) != len(clip):
+            raise SchemaError(
+                clip.source or "ground truth",
+                f"clip '{clip.clip}' has {len(clip)} frames",
+                expected=f"{len(here)} as there are faces of it",
+                advice="make labels and faces of the same video",
+            )
+        valence, arousal = (np.where(here, values, np.nan) for values in (clip.valence, clip.arousal))
+        kept.append(dataclasses.replace(clip, valence=valence, arousal=arousal))
+    return kept
+
+
+def _clip_score(pair: Pair, missing: str) -> ClipScore:
+    guess = pair.predictions(missing)
+    at = {name: pair.compared(name) for name in DIMENSIONS}
+    every = annotated(pair.truth, pair.mask)
+    return ClipScore(
+        pair.truth.clip,
+        pair.annotated,
+        int(np.count_nonzero(every & ~pair.missing)),
+        {name: Moments.from_arrays(getattr(pair.truth, name)[at[name]], guess[name][at[name]]) for name in DIMENSIONS},
+        int(np.count_nonzero(every)),
+    )
+
+
+def _figures(metric: str, moments: Mapping[str, Moments]) -> dict[str, float]:
+    figures = {name: METRICS[metric].of(moments[name]) for name in DIMENSIONS}
+    return {**figures, "mean": sum(figures.values()) / len(figures)}
+
+
+def _plain(figures: Mapping[str, float]) -> dict[str, float | None]:
+    return {name: None if math.isnan(value) else value for name, value in figures.items()}

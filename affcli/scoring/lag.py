@@ -1,0 +1,68 @@
+"""CCC against lag: how late predictions are, or the annotators who are to be predicted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from affcli.errors import InputError
+from affcli.labels.affect import DIMENSIONS, Affect
+from affcli.metrics import Moments
+from affcli.scoring.pairs import aligned, matched, require_predictions
+
+
+def ccc_at_lags(
+    truth: Sequence[Affect],
+    prediction: Sequence[Affect],
+    lags: Sequence[float],
+    *,
+    missing: str = "error",
+    align: str | None = None,
+    mask: str = "joint",
+) -> list[dict[str, float]]:
+    """CCC over all frames of all clips, with every prediction moved by each of the `lags`, in seconds.
+
+    At lag s the truth of time t meets the prediction of time t + s: the best lag is above 0 where the prediction comes
+    too late, below 0 where the truth does.  Seconds become whole frames by each clip's own median frame period; what is
+    moved past an end of its clip is left out.  The other arguments are those of `score`.  Figures are NaN where
+    undefined.  Raises InputError where neither side of a clip tells times, and as `score` does.
+    """
+    matches = matched(list(truth), list(prediction), mask)
+    pairs = aligned(matches, align, mask)
+    if missing == "error":
+        require_predictions(pairs)
+    sums = [dict.fromkeys(DIMENSIONS, Moments()) for _ in lags]
+    for pair, sides in zip(pairs, matches, strict=True):
+        period, guess = _period(*sides), pair.predictions(missing)
+        for name in DIMENSIONS:
+            known = np.where(pair.compared(name), getattr(pair.truth, name), np.nan)
+            for place, lag in enumerate(lags):
+                sums[place][name] += _moved(known, guess[name], round(lag / period))
+    curve = []
+    for lag, both in zip(lags, sums, strict=True):
+        figures = {name: moments.ccc() for name, moments in both.items()}
+        curve.append({"seconds": lag, **figures, "mean": sum(figures.values()) / len(figures)})
+    return curve
+
+
+def _period(truth: Affect, prediction: Affect) -> float:
+    """The median time from a frame to the next, seconds."""
+    times = prediction.time_us if truth.time_us is None else truth.time_us
+    if times is None or len(times) < 2:
+        raise InputError(
+            truth.source or "ground truth",
+            f"clip '{truth.clip}' has no times of its frames, nor have its predictions",
+            expected="affect tables with times, of two frames or more",
+            advice="name the tables that predict or import-labels wrote, or leave out --lag",
+        )
+    return float(np.median(np.diff(times))) / 1e6
+
+
+def _moved(truth: NDArray[np.float64], prediction: NDArray[np.float64], frames: int) -> Moments:
+    """The sums over frame i of the truth and frame i + `frames` of the prediction, (n,) each, where both are known."""
+    late, early = max(0, frames), max(0, -frames)
+    t, p = truth[early : max(early, len(truth) - late)], prediction[late : max(late, len(prediction) - early)]
+    both = ~(np.isnan(t) | np.isnan(p))
+    return Moments.from_arrays(t[both], p[both])

@@ -1,0 +1,156 @@
+"""Truth and predictions side by side: clips matched by name, lengths made equal, missing predictions filled in."""
+
+from __future__ import annotations
+
+import logging
+import os
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from affcli.errors import InputError, SchemaError, some
+from affcli.labels.affect import DIMENSIONS, Affect
+
+log = logging.getLogger(__name__)
+
+
+def annotated(clip: Affect, mask: str) -> NDArray[np.bool_]:
+    """Where a frame counts, (n,): with `mask` "joint" both dimensions are known there, with "each" one of them."""
+    if mask == "joint":
+        return clip.valid
+    known: NDArray[np.bool_] = ~(np.isnan(clip.valence) & np.isnan(clip.arousal))
+    return known
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One clip's truth and prediction, of equal length, and the annotated frames before lengths were made equal."""
+
+    truth: Affect
+    prediction: Affect
+    annotated: int
+    mask: str  # joint or each
+
+    def compared(self, name: str) -> NDArray[np.bool_]:
+        """Where one dimension is compared: (n,)."""
+        known: NDArray[np.bool_] = self.truth.valid if self.mask == "joint" else ~np.isnan(getattr(self.truth, name))
+        return known
+
+    @property
+    def missing(self) -> NDArray[np.bool_]:
+        """Where a frame is annotated and not predicted: (n,)."""
+        if self.mask == "joint":
+            return self.truth.valid & ~self.prediction.valid
+        lacks: list[NDArray[np.bool_]] = [
+            self.compared(name) & np.isnan(getattr(self.prediction, name)) for name in DIMENSIONS
+        ]
+        return lacks[0] | lacks[1]
+
+    def predictions(self, missing: str) -> dict[str, NDArray[np.float64]]:
+        """Valence and arousal as predicted, (n,) each, filled in as `missing` says where annotated frames lack them."""
+        values = {name: getattr(self.prediction, name) for name in DIMENSIONS}
+        if not self.missing.any():
+            return values
+        needed = {name for name in DIMENSIONS if (self.compared(name) & np.isnan(values[name])).any()}
+        return {
+            name: _filled(column, missing, self.prediction) if name in needed else column
+            for name, column in values.items()
+        }
+
+
+def matched(truth: list[Affect], prediction: list[Affect], mask: str = "joint") -> list[tuple[Affect, Affect]]:
+    """Each clip that has an annotated frame, with its prediction.
+
+    Two lone files belong together whatever they are called.  Raises InputError where a clip has no prediction.
+    """
+    if len(truth) == len(prediction) == 1 and not (truth[0].named and prediction[0].named):
+        # A lone CSV without a column clip is named after its file, which says little.
+        if (truth[0].named or prediction[0].named) and truth[0].clip != prediction[0].clip:
+            log.warning("clip '%s' is compared with clip '%s'", prediction[0].clip, truth[0].clip)
+        return [(truth[0], prediction[0])]
+    predicted = {clip.clip: clip for clip in prediction}
+    wanted = [clip for clip in truth if annotated(clip, mask).any()]
+    lacking = [clip.clip for clip in wanted if clip.clip not in predicted]
+    if len(lacking) == len(wanted):
+        raise InputError(
+            _origin(prediction, "predictions"),
+            f"has no clip in common with the ground truth (predicted: {some([*predicted]) or 'none'})",
+            expected=f"clips {some(lacking)}",
+            advice="name the clips alike: by the column clip, or else by the file's name",
+        )
+    if lacking:
+        raise InputError(
+            _origin(prediction, "predictions"),
+            f"lacks {len(lacking)} of {len(wanted)} clips: {some(lacking)}",
+            expected="every annotated clip",
+            advice="predict them, or leave them out of the ground truth; were the arguments swapped?",
+        )
+    extra = predicted.keys() - {clip.clip for clip in truth}
+    if extra:
+        log.warning("predicted clips that are not in the ground truth are left out: %s", some(sorted(extra)))
+    return [(clip, predicted[clip.clip]) for clip in wanted]
+
+
+def _origin(clips: list[Affect], otherwise: str) -> str:
+    """Where clips were read from: their file, or the directory of all their files."""
+    sources = {clip.source for clip in clips if clip.source}
+    return os.path.commonpath(sources) if sources else otherwise
+
+
+def aligned(pairs: list[tuple[Affect, Affect]], align: str | None, mask: str = "joint") -> list[Pair]:
+    """The pairs with lengths made equal as `align` says.  Raises SchemaError where it is None and they are not."""
+    unequal = [(t, p) for t, p in pairs if len(t) != len(p)]
+    if unequal and align is None:
+        t, p = unequal[0]
+        others = f" (and {len(unequal) - 1} other clip{'s' * (len(unequal) > 2)})" if len(unequal) > 1 else ""
+        raise SchemaError(
+            p.source or "predictions",
+            f"clip '{p.clip}' has {len(p)} frames{others}",
+            expected=f"{len(t)} as in {t.source or 'the ground truth'}",
+            advice="predict every decoded frame, or choose --align crop or --align pad",
+        )
+    equal = []
+    for t, p in pairs:
+        length = min(len(t), len(p)) if align == "crop" else len(t)
+        count = int(np.count_nonzero(annotated(t, mask)))
+        equal.append(Pair(t.resized(length), p.resized(length), count, mask))
+    return equal
+
+
+def require_predictions(pairs: list[Pair]) -> None:
+    """Raise InputError where an annotated frame is not predicted, with their number."""
+    lacking = [(pair, np.flatnonzero(pair.missing)) for pair in pairs if pair.missing.any()]
+    if not lacking:
+        return
+    pair, frames = lacking[0]
+    count = sum(len(frames) for _, frames in lacking)
+    swapped = (
+        "" if any((~annotated(pair.truth, pair.mask)).any() for pair in pairs) else "; were the arguments swapped?"
+    )
+    raise InputError(
+        pair.prediction.source or "predictions",
+        f"{count} of {sum(pair.annotated for pair in pairs)} annotated frames have no prediction "
+        f"(first: clip '{pair.truth.clip}', frame {frames[0]})",
+        expected="a value for every annotated frame",
+        advice=f"--missing hold, interpolate or zero fills them{swapped}",
+    )
+
+
+def _filled(values: NDArray[np.float64], missing: str, prediction: Affect) -> NDArray[np.float64]:
+    """`values`, (n,), with NaN filled in as `missing` says."""
+    if missing == "zero":
+        return np.nan_to_num(values, nan=0.0)
+    known = np.flatnonzero(~np.isnan(values))
+    if not len(known):
+        raise InputError(
+            prediction.source or "predictions",
+            f"clip '{prediction.clip}' has no prediction at all",
+            expected=f"something to {missing}",
+            advice="predict it, or use --missing zero",
+        )
+    frames = np.arange(len(values))
+    if missing == "interpolate":
+        return np.interp(frames, known, values[known])
+    before = np.searchsorted(known, frames, side="right") - 1
+    return values[known[np.maximum(before, 0)]]

@@ -1,0 +1,255 @@
+"""affcli smooth, as typed."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from commands import invoke, run
+from numpy.typing import NDArray
+
+from affcli import metrics, recipes, tables
+from affcli.errors import InputError, SchemaError, UsageError
+from affcli.labels.affect import Affect
+from affcli.labels.csv import write_csv
+from affcli.labels.read import read_affect
+from affcli.schemas import AFFECT
+from affcli.smoothing import parse, smooth, smooth_known
+
+PREDICT = recipes.recipe("predict", {"model": "gru-fusion"})
+N = 200
+
+
+def curves(seed: int, noise: float = 0.0) -> NDArray[np.float64]:
+    """Slow curves (N, 2), the same for every seed but for the noise on them."""
+    t = np.arange(N)[:, None] / 25
+    slow = 0.5 * np.sin(t * [0.9, 1.3] + [0.0, 1.0])
+    return np.clip(slow + np.random.default_rng(seed).normal(0, 1, (N, 2)) * noise, -1, 1)
+
+
+def affect(clip: str, values: NDArray[np.float64], **more: Any) -> Affect:
+    return Affect(clip, values[:, 0], values[:, 1], np.arange(N, dtype=np.int64) * 40_000, **more)
+
+
+def write(path: Path, clip: Affect, recipe: recipes.Recipe = PREDICT) -> Path:
+    tables.write(path, AFFECT, clip.columns(), recipe=recipe, inputs=[], facts={})
+    return path
+
+
+@pytest.fixture
+def preds(tmp_path: Path) -> Path:
+    """Noisy predictions of two clips, with expressions, an action unit and standard deviations."""
+    for seed, name in enumerate(("c1", "c2")):
+        one = affect(
+            name,
+            curves(seed, 0.3),
+            std=np.full((N, 2), 0.125),
+            expression=np.arange(N, dtype=np.int8) % 7,
+            action_units={"au12": np.arange(N, dtype=np.int8) % 2},
+        )
+        write(tmp_path / "preds" / f"{name}.affect.parquet", one)
+    return tmp_path / "preds"
+
+
+@pytest.fixture
+def truth(tmp_path: Path) -> Path:
+    for name in ("c1", "c2"):
+        values = curves(0)
+        values[10:20] = np.nan
+        write(tmp_path / "truth" / f"{name}.affect.parquet", affect(name, values), recipes.recipe("import-labels", {}))
+    return tmp_path / "truth"
+
+
+def expected(seed: int, how: str) -> NDArray[np.float64]:
+    found = parse(how)
+    time_us = np.arange(N, dtype=np.int64) * 40_000
+    columns = curves(seed, 0.3).T
+    return np.stack([smooth(columns[i], time_us, found[name]) if name in found else columns[i]
+                     for i, name in enumerate(("valence", "arousal"))], axis=-1)  # fmt: skip
+
+
+def test_each_curve_is_smoothed_as_predict_does(preds: Path, tmp_path: Path) -> None:
+    how = "valence=mean:2s,arousal=median:15"
+    said = run("smooth", preds, "-o", tmp_path / "out", "--smooth", how)
+    assert "2 clips: 2 made" in said
+    for seed, name in enumerate(("c1", "c2")):
+        path = tmp_path / "out" / f"{name}.affect.parquet"
+        table, before = tables.read(path, AFFECT), tables.read(preds / path.name, AFFECT)
+        np.testing.assert_array_equal(table.column("valence"), expected(seed, how)[:, 0])
+        np.testing.assert_array_equal(table.column("arousal"), expected(seed, how)[:, 1])
+        for column in ("time_us", "valid", "valence_std", "arousal_std", "expression", "au12"):
+            np.testing.assert_array_equal(table.column(column), before.column(column))
+        assert table.header.recipe == recipes.recipe("smooth", {"smooth": how}, parents=[PREDICT])
+        assert table.header.inputs == [recipes.source(preds / path.name)]
+    assert "2 clips: 2 up to date" in run("smooth", preds, "-o", tmp_path / "out", "--smooth", how)
+    assert "2 clips: 2 made" in run("smooth", preds, "-o", tmp_path / "out", "--smooth", "mean:1s")
+
+
+def test_one_table_and_one_csv(preds: Path, tmp_path: Path) -> None:
+    run("smooth", preds, "-o", tmp_path / "out.parquet", "--smooth", "mean:1s")
+    both = read_affect(tmp_path / "out.parquet")
+    assert [one.clip for one in both] == ["c1", "c2"]
+    assert both[0].recipe == recipes.recipe("smooth", {"smooth": "mean:1s"}, parents=[PREDICT])
+    np.testing.assert_array_equal(both[1].valence, expected(1, "mean:1s")[:, 0])
+    assert both[1].expression is not None
+    assert "up to date" in run("smooth", preds, "-o", tmp_path / "out.parquet", "--smooth", "mean:1.0s")
+    run("smooth", preds, "-o", tmp_path / "out.csv", "--smooth", "mean:1s")
+    assert (
+        (tmp_path / "out.csv").read_text().startswith("clip,frame,valence,arousal,valence_std,arousal_std,expression")
+    )
+    np.testing.assert_array_equal(read_affect(tmp_path / "out.csv")[1].arousal, both[1].arousal)
+    # A CSV's expressions are kept; again in frames, as a CSV tells no times.
+    run("smooth", tmp_path / "out.csv", "-o", tmp_path / "again.csv", "--smooth", "none")
+    assert (tmp_path / "again.csv").read_text().splitlines()[3].split(",")[-1] == "2"
+
+
+def test_clips_made_otherwise_do_not_fit_in_one_table(preds: Path, tmp_path: Path) -> None:
+    write(preds / "c3.affect.parquet", affect("c3", curves(3)), recipes.recipe("predict", {"model": "gru-audio"}))
+    with pytest.raises(SchemaError, match="clip 'c3' was made otherwise than clip 'c1'"):
+        invoke("smooth", preds, "-o", tmp_path / "out.parquet", "--smooth", "mean:1s")
+    assert not (tmp_path / "out.parquet").exists()
+    assert "3 clips: 3 made" in run("smooth", preds, "-o", tmp_path / "out", "--smooth", "mean:1s")
+
+
+def test_frames_without_a_prediction_stay_so(tmp_path: Path) -> None:
+    values = curves(0, 0.3)
+    values[50:60] = np.nan
+    write(tmp_path / "preds" / "c.affect.parquet", affect("c", values))
+    run("smooth", tmp_path / "preds", "-o", tmp_path / "out", "--smooth", "mean:5")
+    (found,) = read_affect(tmp_path / "out")
+    assert np.flatnonzero(~found.valid).tolist() == list(range(50, 60))
+    assert found.valence[49] == pytest.approx(values[47:50, 0].mean())  # not the frames beyond the gap
+    assert found.valence[100] == pytest.approx(values[98:103, 0].mean())
+    time_us = np.arange(N, dtype=np.int64) * 40_000
+    assert np.isnan(smooth_known(np.full(N, np.nan), time_us, parse("wiener:1s")["valence"])).all()
+    whole = curves(1, 0.3)[:, 0]
+    for how in ("savgol:1s", "gaussian:11"):
+        one = parse(how)["valence"]
+        np.testing.assert_array_equal(smooth_known(whole, time_us, one), smooth(whole, time_us, one))
+
+
+def test_a_pipe_of_csv(preds: Path, affcli: Callable[..., subprocess.CompletedProcess[str]]) -> None:
+    text = io.StringIO()
+    write_csv(text, read_affect(preds))
+    done = affcli("smooth", "-", "-o", "-", "--smooth", "mean:1s", "--rate", 25, input=text.getvalue())
+    assert (done.returncode, done.stderr) == (0, "")
+    values = np.array([line.split(",")[2:4] for line in done.stdout.splitlines()[1 : N + 1]], float)
+    np.testing.assert_array_equal(values, expected(0, "mean:1s"))
+
+
+def test_times_come_from_the_rate_where_they_are_needed(preds: Path, tmp_path: Path) -> None:
+    with (tmp_path / "c.csv").open("w") as stream:
+        write_csv(stream, read_affect(preds)[:1])
+    options = ("smooth", tmp_path / "c.csv", "-o", tmp_path / "out")
+    with pytest.raises(UsageError, match=r"have no times of frames, which windows in seconds need.*add --rate"):
+        invoke(*options, "--smooth", "mean:1s")
+    run(*options, "--smooth", "mean:1s", "--rate", "25.0")
+    (found,) = read_affect(tmp_path / "out")
+    np.testing.assert_array_equal(found.valence, expected(0, "mean:1s")[:, 0])
+    assert found.recipe == recipes.recipe("smooth", {"smooth": "mean:1s", "rate": "25"})
+    run(*options, "--smooth", "mean:25")
+    with pytest.raises(UsageError, match="has no use: the windows are in frames"):
+        invoke(*options, "--smooth", "mean:25", "--rate", "25")
+    with pytest.raises(UsageError, match="has no use: every clip has its times"):
+        invoke("smooth", preds, "-o", tmp_path / "out", "--smooth", "mean:1s", "--rate", "25")
+
+
+def test_tuning_finds_tells_and_applies(preds: Path, truth: Path, tmp_path: Path) -> None:
+    done = invoke("smooth", preds, "--tune", truth)
+    assert done.exit_code == 0
+    told = json.loads(done.stdout)
+    how = told["smooth"]
+    assert how != "none"
+    labelled = ~np.isnan(np.tile(read_affect(truth)[0].valence, 2))
+    true = np.tile(curves(0), (2, 1))[labelled]
+    for when, text in (("before", "none"), ("after", how)):
+        said = np.concatenate([expected(seed, text) for seed in (0, 1)])[labelled]
+        scores = [metrics.ccc(true[:, column], said[:, column]) for column in (0, 1)]
+        assert [told[when]["valence"], told[when]["arousal"]] == scores
+        assert told[when]["mean"] == pytest.approx(np.mean(scores))
+    assert told["after"]["mean"] > told["before"]["mean"] + 0.05
+    assert (told["clips"], told["frames"]) == (2, 2 * (N - 10))
+    run("smooth", preds, "--tune", truth, "-o", tmp_path / "out")
+    (c1, _) = read_affect(tmp_path / "out")
+    np.testing.assert_array_equal(c1.valence, expected(0, how)[:, 0])
+    assert c1.recipe == recipes.recipe("smooth", {"smooth": how, "tuned": True}, parents=[PREDICT])
+    # Applied to the clips that it was found on, as affcli score says it.
+    scored = json.loads(invoke("score", "--ccc", tmp_path / "out", truth).stdout)
+    assert scored["concatenated"]["ccc"] == told["after"]
+
+
+def test_tuning_leaves_out_what_is_not_predicted_and_not_labelled(preds: Path, truth: Path) -> None:
+    before = invoke("smooth", preds, "--tune", truth).stdout
+    values = curves(0, 0.3)
+    values[12:15] = np.nan
+    write(preds / "c1.affect.parquet", affect("c1", values))
+    after = json.loads(invoke("smooth", preds, "--tune", truth).stdout)
+    assert after["before"] == json.loads(before)["before"]
+    values[30] = np.nan
+    write(preds / "c1.affect.parquet", affect("c1", values))
+    with pytest.raises(InputError, match=r"annotated frames have no prediction \(first: clip 'c1', frame 30\)"):
+        invoke("smooth", preds, "--tune", truth)
+
+
+def test_what_tuning_found_for_people(
+    preds: Path, truth: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from affcli.cli.smooth import print_tuned
+
+    told = json.loads(invoke("smooth", preds, "--tune", truth, "--json").stdout)
+    monkeypatch.setenv("COLUMNS", "100")
+    print_tuned(told)
+    said = capsys.readouterr().out
+    assert f"best: --smooth {told['smooth']}\n" in said
+    row = next(line for line in said.splitlines() if "│ after " in line)
+    assert [cell.strip() for cell in row.split("│")][2:5] == [f"{value:.4f}" for value in told["after"].values()]
+
+
+def test_labels_are_not_smoothed_and_nothing_else_is_overwritten(preds: Path, truth: Path, tmp_path: Path) -> None:
+    with pytest.raises(SchemaError, match=r"holds labels \(step import-labels\)"):
+        invoke("smooth", truth, "-o", tmp_path / "out", "--smooth", "mean:1s", "--force")
+    before = (preds / "c1.affect.parquet").read_bytes()
+    done = invoke("smooth", preds, "-o", preds, "--smooth", "mean:1s", "--force")
+    assert done.exit_code == 3
+    assert "was written by the step 'predict'" in done.stderr
+    assert (preds / "c1.affect.parquet").read_bytes() == before
+
+
+def test_smoothing_twice_is_said(preds: Path, tmp_path: Path) -> None:
+    assert "smoothed already" not in run("smooth", preds, "-o", tmp_path / "one", "--smooth", "mean:1s")
+    said = run("smooth", tmp_path / "one", "-o", tmp_path / "two", "--smooth", "mean:1s")
+    assert "smoothed already, and now once more: c1, c2" in said
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ((), "neither --smooth nor --tune is given"),
+        (("--smooth", "mean:1s", "--tune", "gt"), "are both given"),
+        (("--smooth", "mean:1s"), "is given without --out"),
+        (("--smooth", "mean:1s", "-o", "out", "--json"), "nothing to tell"),
+        (("--tune", "gt", "-o", "-"), "also writes to stdout"),
+        (("--smooth", "mean:1s", "-o", "out.txt"), "asks for a .txt file"),
+        (("--smooth", "auto", "-o", "out"), "is what a training found"),
+        (("--smooth", "mean", "-o", "out"), "is not what it takes"),
+    ],
+)
+def test_wrong_use(preds: Path, options: tuple[str, ...], said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        invoke("smooth", preds, *options)
+
+
+def test_closed_standard_output_is_no_crash(preds: Path, truth: Path) -> None:
+    command = [sys.executable, "-m", "affcli", "smooth", str(preds), "--tune", str(truth)]
+    done = subprocess.run(
+        command, stderr=subprocess.PIPE, text=True, check=False, preexec_fn=lambda: os.close(1), close_fds=True
+    )
+    assert "Traceback" not in done.stderr

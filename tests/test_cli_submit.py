@@ -1,0 +1,151 @@
+"""affcli submit and affcli lint-submission, as typed."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from affcli import recipes, tables
+from affcli.labels.affect import EXPRESSIONS, Affect
+from affcli.labels.categories import ACTION_UNIT_HEADERS
+from affcli.schemas import AFFECT
+
+Command = Callable[..., "subprocess.CompletedProcess[str]"]
+VA = "image_location,valence,arousal"
+EXPR = f"image_location,{','.join(EXPRESSIONS)}"
+AU = f"image_location,{','.join(ACTION_UNIT_HEADERS[1]).upper()}"
+FRAMES = 20
+
+
+@pytest.fixture
+def preds(tmp_path: Path) -> Path:
+    """Affect tables of two people of one video, with everything that a network may predict."""
+    rng = np.random.default_rng(7)
+    for clip in ("v1_left", "v1_right"):
+        valence, arousal = rng.uniform(-1, 1, (2, FRAMES))
+        affect = Affect(
+            clip,
+            valence,
+            arousal,
+            expression=rng.integers(0, 8, FRAMES).astype(np.int8),
+            action_units={name: rng.integers(0, 2, FRAMES).astype(np.int8) for name in ACTION_UNIT_HEADERS[1]},
+        )
+        path = tmp_path / "preds" / f"{clip}.affect.parquet"
+        tables.write(path, AFFECT, affect.columns(), recipe=recipes.recipe("predict", {}), inputs=[], facts={})
+    return tmp_path / "preds"
+
+
+def write_sample(path: Path, header: str, frames: int = FRAMES) -> Path:
+    rows = [f"{clip}/{n:05d}.jpg," for clip in ("v1_right", "v1_left") for n in range(1, frames + 1)]
+    path.write_text("\n".join([header, *rows]) + "\n")
+    return path
+
+
+@pytest.mark.parametrize(("task", "header"), [("va", VA), ("expr", EXPR), ("au", AU)])
+def test_what_submit_writes_lints_clean(affcli: Command, tmp_path: Path, preds: Path, task: str, header: str) -> None:
+    sample, out = write_sample(tmp_path / "sample.txt", header), tmp_path / "new" / "predictions.txt"
+    done = affcli("submit", preds, "--sample", sample, "-o", out, "--task", task)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    first, *rows = out.read_text().splitlines()
+    assert (first, len(rows)) == (header, 2 * FRAMES)
+    table = tables.read(preds / "v1_right.affect.parquet", AFFECT)
+    names = {"va": ("valence", "arousal"), "expr": ("expression",), "au": ACTION_UNIT_HEADERS[1]}[task]
+    assert rows[2].split(",")[0] == "v1_right/00003.jpg"
+    assert [float(cell) for cell in rows[2].split(",")[1:]] == [table.column(name)[2] for name in names]
+    reference = ["--reference", preds] if task != "au" else []
+    done = affcli("lint-submission", out, "--sample", sample, *reference)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    again = tmp_path / "again.txt"  # the task is what the sample says
+    assert affcli("submit", preds, "--sample", sample, "-o", again).returncode == 0
+    assert again.read_bytes() == out.read_bytes()
+
+
+def test_csv_on_stdin_and_filling(affcli: Command, tmp_path: Path) -> None:
+    sample, out = tmp_path / "s.txt", tmp_path / "p.txt"
+    sample.write_text(f"{VA}\nx/00001.jpg\nx/00002.jpg\nx/00003.jpg\n")
+    rows = "clip,frame,valence,arousal\nx,0,0.5,0\nx,1,,\nx,2,0.25,1\n"
+    done = affcli("submit", "-", "--sample", sample, "-o", out, input=rows)
+    assert done.returncode == 3
+    assert "1 of 3 frames that are asked for have no prediction (first: clip 'x', frame 1)" in done.stderr
+    assert not out.exists()
+    done = affcli("submit", "-", "--sample", sample, "-o", out, "--missing", "interpolate", "--digits", 3, input=rows)
+    assert done.returncode == 0
+    assert done.stderr == "affcli: 1 of 3 rows had no prediction and are filled in (interpolate)\n"
+    assert out.read_text() == f"{VA}\nx/00001.jpg,0.500,0.000\nx/00002.jpg,0.375,0.500\nx/00003.jpg,0.250,1.000\n"
+
+
+def test_expressions_of_one_csv(affcli: Command, tmp_path: Path) -> None:
+    sample, csv, out = tmp_path / "s.txt", tmp_path / "x.csv", tmp_path / "p.txt"
+    sample.write_text(f"{EXPR}\nx/00001.jpg,\nx/00002.jpg,\n")
+    csv.write_text("frame,valence,arousal,expression\n0,,,4\n1,,,0\n")
+    done = affcli("submit", csv, "--sample", sample, "-o", out)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert out.read_text() == f"{EXPR}\nx/00001.jpg,4\nx/00002.jpg,0\n"
+
+
+def test_a_file_of_each_clip(affcli: Command, tmp_path: Path, preds: Path) -> None:
+    done = affcli("submit", preds, "--layout", "files", "-o", tmp_path / "all")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert sorted(path.name for path in (tmp_path / "all").iterdir()) == ["v1_left.txt", "v1_right.txt"]
+    assert len((tmp_path / "all" / "v1_left.txt").read_text().splitlines()) == 1 + FRAMES
+    (tmp_path / "list.txt").write_text("v1_left,18\n")
+    arguments = ("submit", preds, "--layout", "files", "--sample", tmp_path / "list.txt", "--task", "expr")
+    done = affcli(*arguments, "-o", tmp_path / "some")
+    assert done.returncode == 0
+    assert "frames past those that" in done.stderr
+    assert [path.name for path in (tmp_path / "some").iterdir()] == ["v1_left.txt"]
+    expression = tables.read(preds / "v1_left.affect.parquet", AFFECT).column("expression")[:18]
+    lines = (tmp_path / "some" / "v1_left.txt").read_text().splitlines()
+    assert lines == [",".join(EXPRESSIONS), *(str(int(one)) for one in expression)]
+
+
+def test_too_few_frames_end_with_status_4(affcli: Command, tmp_path: Path, preds: Path) -> None:
+    sample, out = write_sample(tmp_path / "sample.txt", VA, FRAMES + 1), tmp_path / "p.txt"
+    out.write_text("before\n")
+    done = affcli("submit", preds, "--sample", sample, "-o", out, "--missing", "hold")
+    assert done.returncode == 4
+    assert "clip 'v1_right' has 20 frames (and 1 other clip too few), expected 21, as" in done.stderr
+    assert out.read_text() == "before\n"
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
+
+
+def test_wrong_use_ends_with_status_2(affcli: Command, tmp_path: Path, preds: Path) -> None:
+    sample = write_sample(tmp_path / "sample.txt", VA)
+    before = sample.read_bytes()
+    done = affcli("submit", preds, "-o", tmp_path / "p.txt")
+    assert (done.returncode, "--sample: lacks" in done.stderr) == (2, True)
+    done = affcli("submit", preds, "--sample", sample, "-o", sample)
+    assert (done.returncode, "is what is read" in done.stderr) == (2, True)
+    assert sample.read_bytes() == before
+    done = affcli("submit", preds, "--sample", sample, "-o", tmp_path / "p.txt", "--task", "au")
+    assert (done.returncode, "is of the task va" in done.stderr) == (3, True)
+
+
+def test_findings_end_with_status_4(affcli: Command, tmp_path: Path, preds: Path) -> None:
+    sample, out = write_sample(tmp_path / "sample.txt", VA), tmp_path / "p.txt"
+    assert affcli("submit", preds, "--sample", sample, "-o", out).returncode == 0
+    first, *rows = out.read_text().splitlines()
+    swapped = [",".join([row.split(",")[i] for i in (0, 2, 1)]) for row in rows]
+    out.write_text("\n".join([first, *swapped[:-1]]) + "\n")
+    done = affcli("lint-submission", out, "--sample", sample, "--reference", preds)
+    assert (done.returncode, done.stderr) == (4, "")
+    lost, crossed = done.stdout.splitlines()
+    assert lost.startswith(f"{out}:41: truncated (1): the file is cut off after 39 of 40 rows")
+    assert crossed.startswith(f"{out}:2: swapped (39): valence and arousal seem to be swapped")
+    done = affcli("lint-submission", out, "--sample", sample, "--json")
+    assert done.returncode == 4
+    report = json.loads(done.stdout)
+    [finding] = report.pop("findings")
+    assert report == {"file": "p.txt", "sample": "sample.txt", "task": "va", "rows": 40, "clean": False}
+    assert (finding["kind"], finding["line"], finding["count"]) == ("truncated", 41, 1)
+
+
+def test_a_directory_is_no_submission_in_one_file(affcli: Command, tmp_path: Path, preds: Path) -> None:
+    done = affcli("lint-submission", preds, "--sample", write_sample(tmp_path / "sample.txt", VA))
+    assert done.returncode == 3
+    assert f"{preds}: is a directory, expected a submission in one file" in done.stderr

@@ -1,0 +1,454 @@
+"""Challenge submissions: what samples ask for, what predictions answer, and what the linter finds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from affcli.errors import InputError, SchemaError, UsageError
+from affcli.labels.affect import EXPRESSIONS, Affect
+from affcli.labels.answers import answer_clips, answer_sample, filled
+from affcli.labels.categories import ACTION_UNIT_HEADERS, read_action_units, read_expressions
+from affcli.labels.read import read_text
+from affcli.labels.submission_curves import Finding
+from affcli.labels.submission_lint import lint
+from affcli.labels.submissions import (
+    Wanted,
+    clip_path,
+    default_form,
+    form_of,
+    read_sample,
+    read_wanted,
+    write_clip,
+    write_submission,
+)
+
+VA = "image_location,valence,arousal"
+EXPR = f"image_location,{','.join(EXPRESSIONS)}"
+AU = f"image_location,{','.join(ACTION_UNIT_HEADERS[1]).upper()}"
+CLIPS = {"10-60": 40, "video5_left": 30, "video5_right": 25}
+
+
+def write_sample(path: Path, header: str, clips: dict[str, int], ending: str = "") -> Path:
+    rows = [f"{clip}/{number:05d}.jpg{ending}" for clip, count in clips.items() for number in range(1, count + 1)]
+    path.write_text("\n".join([header, *rows]) + "\n")
+    return path
+
+
+def curves(seed: int, frames: int) -> NDArray[np.float64]:
+    """Slow curves, (frames, 2), within [-1, 1], unlike each other."""
+    rng = np.random.default_rng(seed)
+    walk = np.cumsum(rng.normal(size=(frames, 2)), axis=0)
+    scaled: NDArray[np.float64] = 0.9 * walk / np.abs(walk).max(axis=0)
+    return scaled
+
+
+def predictions(clips: dict[str, int] = CLIPS) -> list[Affect]:
+    made = []
+    for seed, (clip, frames) in enumerate(clips.items()):
+        valence, arousal = curves(seed, frames).T
+        rng = np.random.default_rng(seed)
+        units = {name: rng.integers(0, 2, frames).astype(np.int8) for name in ACTION_UNIT_HEADERS[1]}
+        expression = rng.integers(0, 8, frames).astype(np.int8)
+        made.append(Affect(clip, valence, arousal, source="preds", expression=expression, action_units=units))
+    return made
+
+
+def two(valence: list[float], **more: object) -> Affect:
+    return Affect("c", np.array(valence), np.array(valence), source="preds", **more)  # type: ignore[arg-type]
+
+
+# samples
+
+
+@pytest.mark.parametrize("ending", ["", ",", ",0,0", ",-5,-5,"])
+def test_what_stands_behind_a_picture_of_the_sample_means_nothing(tmp_path: Path, ending: str) -> None:
+    sample = read_sample(write_sample(tmp_path / "s.txt", VA, {"b": 2, "a_left": 1}, ending))
+    assert (sample.form.task, sample.form.header, sample.form.columns) == ("va", VA, ("valence", "arousal"))
+    assert sample.pictures == ("b/00001.jpg", "b/00002.jpg", "a_left/00001.jpg")
+    assert sample.clips == ("b", "a_left")
+    assert (sample.place.tolist(), sample.frame.tolist(), sample.lines.tolist()) == ([0, 0, 1], [0, 1, 0], [2, 3, 4])
+
+
+def test_a_sample_may_have_crlf_a_bom_and_no_last_line_end(tmp_path: Path) -> None:
+    path = tmp_path / "s.txt"
+    path.write_bytes(b"\xef\xbb\xbf" + f"{VA}\r\nx/00003.jpg,\r\nx/00001.jpg,".encode())
+    sample = read_sample(path)
+    assert (sample.form.header, sample.pictures, sample.frame.tolist()) == (VA, ("x/00003.jpg", "x/00001.jpg"), [2, 0])
+
+
+def test_the_first_line_says_task_and_columns() -> None:
+    assert form_of(EXPR, "s", pictures=True).highest == 7
+    assert form_of(",".join(EXPRESSIONS[:7]), "s", pictures=False).highest == 6
+    assert form_of(AU, "s", pictures=True).columns == ACTION_UNIT_HEADERS[1]
+    assert form_of("image_location,arousal,valence", "s", pictures=True).columns == ("arousal", "valence")
+    for header in ("image,valence,arousal,expression,aus", "image_location", "image_location,AU1,AU1", "x,Anger"):
+        with pytest.raises(InputError, match=r"begins with .* expected image_location,valence,arousal"):
+            form_of(header, "s", pictures=True)
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ("a/00001.jpg\na/x.jpg", r"line 3: names no picture: 'a/x.jpg'"),
+        ("a/00000.jpg", r"line 2: names no picture: 'a/00000.jpg'"),
+        ("a/00001.jpg,0,0\na/00002.jpg\na/00001.jpg", r"line 4: names a/00001.jpg again"),
+        ("\n", r"a header and nothing else"),
+    ],
+)
+def test_a_sample_that_is_none_is_refused_with_its_line(tmp_path: Path, rows: str, message: str) -> None:
+    path = tmp_path / "s.txt"
+    path.write_text(f"{VA}\n{rows}\n")
+    with pytest.raises(InputError, match=message):
+        read_sample(path)
+
+
+# answers
+
+
+def test_rows_come_in_the_order_of_the_sample(tmp_path: Path) -> None:
+    path = tmp_path / "s.txt"
+    path.write_text(f"{VA}\nb/00002.jpg\na/00003.jpg\nb/00001.jpg\n")
+    ramp = np.array([0.1, 0.2, 0.3])
+    clips = [Affect("a", ramp, -ramp), Affect("b", ramp + 0.5, ramp), Affect("c", ramp, ramp)]
+    values, filled_in, clipped = answer_sample(read_sample(path), clips)
+    np.testing.assert_array_equal(values, [[0.7, 0.2], [0.3, -0.3], [0.6, 0.1]])
+    assert (filled_in, clipped) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("missing", "numbers", "classes"),
+    [
+        ("hold", [1, 1, 1, 1, 1, 5, 5], [1, 1, 1, 1, 1, 5, 5]),
+        ("interpolate", [1, 1, 2, 3, 4, 5, 5], [1, 1, 1, 1, 5, 5, 5]),
+        ("zero", [0, 1, 0, 0, 0, 5, 0], [0, 1, 0, 0, 0, 5, 0]),
+    ],
+)
+def test_filling(missing: str, numbers: list[float], classes: list[float]) -> None:
+    values = np.array([np.nan, 1, np.nan, np.nan, np.nan, 5, np.nan])
+    assert filled(values, missing, classes=False).tolist() == numbers
+    assert filled(values, missing, classes=True).tolist() == classes
+
+
+def test_filling_is_that_of_scores() -> None:
+    from affcli.scoring import score
+
+    truth, hole = curves(3, 50)[:, 0], curves(4, 50)[:, 0]
+    hole[[0, 1, 7, 20, 21, 22, 49]] = np.nan
+    for missing in ("hold", "interpolate", "zero"):
+        whole = two(filled(hole, missing, classes=False).tolist())
+        plain, answered = score([two(truth)], [two(hole)], missing=missing), score([two(truth)], [whole])  # type: ignore[arg-type]
+        assert plain.concatenated("ccc") == answered.concatenated("ccc")
+
+
+def test_frames_without_prediction_are_counted(tmp_path: Path) -> None:
+    sample = read_sample(write_sample(tmp_path / "s.txt", VA, {"c": 3}))
+    hole = two([0.5, np.nan, np.nan, 0.2])
+    with pytest.raises(InputError, match=r"preds: 2 of 3 frames .* no prediction \(first: clip 'c', frame 1\)"):
+        answer_sample(sample, [hole])
+    values, count, _ = answer_sample(sample, [hole], "interpolate")  # frame 3, which no row asks for, helps
+    np.testing.assert_allclose(values[:, 0], [0.5, 0.4, 0.3], rtol=1e-15)
+    assert count == 2
+    with pytest.raises(InputError, match=r"clip 'c' has no prediction at all, expected something to hold"):
+        answer_sample(sample, [two([np.nan] * 3)], "hold")
+    with pytest.raises(UsageError, match="missing=drop"):
+        answer_sample(sample, [hole], "drop")
+
+
+def test_values_past_the_scale_are_clipped_and_counted(tmp_path: Path) -> None:
+    sample = read_sample(write_sample(tmp_path / "s.txt", VA, {"c": 3}))
+    values, _, clipped = answer_sample(sample, [two([1.25, -1.0, -1.5])])
+    assert (values[:, 0].tolist(), clipped) == ([1.0, -1.0, -1.0], 4)
+
+
+def test_clips_that_lack_or_are_too_short_are_named_with_both_counts(tmp_path: Path) -> None:
+    sample = read_sample(write_sample(tmp_path / "s.txt", VA, {"c": 3, "d_left": 4}))
+    with pytest.raises(InputError, match=r"preds: lacks 1 of 2 clips: d_left \(0 of 4 frames\), .*\(predicted: c\)"):
+        answer_sample(sample, [two([0.1] * 3)])
+    short = Affect("d_left", np.zeros(3), np.zeros(3), source="d.csv")
+    with pytest.raises(SchemaError, match=r"d.csv: clip 'd_left' has 3 frames, expected 4, as .*s.txt asks for"):
+        answer_sample(sample, [two([0.1] * 3), short])
+
+
+def test_classes_that_were_not_predicted_are_asked_for(tmp_path: Path) -> None:
+    units = read_sample(write_sample(tmp_path / "au.txt", AU, {"c": 2}))
+    faces = read_sample(write_sample(tmp_path / "expr.txt", EXPR.removesuffix(",Other"), {"c": 2}))
+    with pytest.raises(InputError, match=r"clip 'c' has no au1, au2, au4, au6, au7 and 7 more"):
+        answer_sample(units, [two([0.1, 0.2])])
+    with pytest.raises(InputError, match=r"clip 'c' has no expression"):
+        answer_sample(faces, [two([0.1, 0.2])])
+    with pytest.raises(InputError, match=r"clip 'c' has class 7 in frame 1, expected 0 to 6"):
+        answer_sample(faces, [two([0.1, 0.2], expression=np.array([6, 7], np.int8))])
+    values, count, _ = answer_sample(faces, [two([0.1, 0.2], expression=np.array([-1, 3], np.int8))], "hold")
+    assert (values.tolist(), count) == ([[3.0], [3.0]], 1)
+
+
+# files
+
+
+def test_numbers_read_back_exactly_and_have_no_exponent(tmp_path: Path) -> None:
+    sample = read_sample(write_sample(tmp_path / "s.txt", VA, {"c": 3}))
+    values = np.array([[1 / 3, -1e-7], [-0.0, 5e-324], [1.0, -0.004]])
+    write_submission(tmp_path / "p.txt", sample, values)
+    rows = [line.split(",") for line in (tmp_path / "p.txt").read_text().splitlines()]
+    assert rows[0] == VA.split(",")
+    assert rows[1] == ["c/00001.jpg", "0.3333333333333333", "-0.0000001"]
+    assert rows[2][1] == "0.0"
+    assert [[float(cell) for cell in row[1:]] for row in rows[1:]] == values.tolist()
+    assert "e" not in "".join(cell for row in rows[1:] for cell in row[1:])
+    write_submission(tmp_path / "p.txt", sample, values, digits=2)
+    lines = ["c/00001.jpg,0.33,0.00", "c/00002.jpg,0.00,0.00", "c/00003.jpg,1.00,0.00"]
+    assert (tmp_path / "p.txt").read_text() == "\n".join([VA, *lines]) + "\n"
+
+
+def test_a_file_of_each_clip_is_laid_out_like_its_labels(tmp_path: Path) -> None:
+    first = predictions()[0]
+    for task in ("va", "expr", "au"):
+        form = default_form(task)
+        answers = answer_clips([Wanted(first.clip, form)], [first], "preds")
+        write_clip(clip_path(tmp_path / task, first.clip), form, answers.values[0])
+    [read] = read_text(tmp_path / "va" / "10-60.txt")
+    np.testing.assert_array_equal(read.valence, first.valence)
+    np.testing.assert_array_equal(read.arousal, first.arousal)
+    assert first.expression is not None
+    np.testing.assert_array_equal(read_expressions(tmp_path / "expr" / "10-60.txt"), first.expression)
+    units = read_action_units(tmp_path / "au" / "10-60.txt")
+    assert list(units) == list(first.action_units)
+    assert all((units[name] == first.action_units[name]).all() for name in units)
+
+
+def test_wanted_clips_come_from_a_list_or_a_directory(tmp_path: Path) -> None:
+    (tmp_path / "list.txt").write_text("video5_left,12\n\na\r\nb\t3\n")
+    listed = read_wanted(tmp_path / "list.txt", "va")
+    assert [(one.clip, one.frames) for one in listed] == [("a", None), ("b", 3), ("video5_left", 12)]
+    (tmp_path / "set" / "Test").mkdir(parents=True)
+    (tmp_path / "set" / "Test" / "x.txt").write_text(",".join(EXPRESSIONS[:7]) + "\n0\n0\n\n")
+    [like] = read_wanted(tmp_path / "set", "expr")
+    assert (like.clip, like.frames, like.form.highest) == ("x", 2, 6)
+    with pytest.raises(InputError, match=r"x.txt: is of the task expr .* expected one of the task va"):
+        read_wanted(tmp_path / "set", "va")
+    (tmp_path / "list.txt").write_text("a\nb,many\n")
+    with pytest.raises(InputError, match=r"line 2: is 'b,many', expected lines such as"):
+        read_wanted(tmp_path / "list.txt", "va")
+    (tmp_path / "list.txt").write_text("a\na,3\n")
+    with pytest.raises(InputError, match=r"line 2: is 'a,3' again"):
+        read_wanted(tmp_path / "list.txt", "va")
+
+
+# the linter
+
+Lint = Callable[..., list[Finding]]
+
+
+@pytest.fixture
+def linted(tmp_path: Path) -> Lint:
+    """Findings in what `submit` writes of `predictions()` after `edit` of its lines, or of its bytes."""
+
+    def run(
+        edit: Callable[[list[str]], list[str]] = list,
+        header: str = VA,
+        raw: Callable[[bytes], bytes] = bytes,
+        reference: list[Affect] | None = None,
+    ) -> list[Finding]:
+        sample = read_sample(write_sample(tmp_path / "s.txt", header, CLIPS, ","))
+        values, *_ = answer_sample(sample, predictions())
+        write_submission(tmp_path / "p.txt", sample, values)
+        lines = (tmp_path / "p.txt").read_text().splitlines()
+        (tmp_path / "p.txt").write_bytes(raw(("\n".join(edit(lines)) + "\n").encode()))
+        return lint(tmp_path / "p.txt", sample, reference)
+
+    return run
+
+
+def kinds(findings: list[Finding]) -> list[tuple[str, int, int]]:
+    return [(one.kind, one.line, one.count) for one in findings]
+
+
+@pytest.mark.parametrize("header", [VA, EXPR, AU])
+def test_what_submit_writes_is_clean(linted: Lint, header: str) -> None:
+    assert linted(header=header) == []
+    assert linted(header=header, raw=lambda content: content[:-1]) == []
+
+
+@pytest.mark.parametrize("header", [VA, EXPR])
+def test_and_agrees_with_where_it_comes_from(linted: Lint, header: str) -> None:
+    assert linted(header=header, reference=predictions()) == []
+
+
+def with_line(number: int, line: str) -> Callable[[list[str]], list[str]]:
+    """Line `number`, from 1, replaced."""
+    return lambda lines: [*lines[: number - 1], line, *lines[number:]]
+
+
+@pytest.mark.parametrize(
+    ("edit", "found"),
+    [
+        (with_line(1, "image_location,arousal,valence"), [("header", 1, 1)]),
+        (lambda lines: lines[1:], [("header", 1, 1)]),
+        (lambda lines: [*lines[:50], "", *lines[50:]], [("blank-lines", 51, 1)]),
+        (lambda lines: [lines[0], *(f"{line}," for line in lines[1:])], [("trailing-comma", 2, 95)]),
+        (with_line(9, "10-60/00008.jpg,0.1"), [("cells", 9, 1)]),
+        (with_line(9, "10-60/00008.jpg,0.1,0.2,0.3"), [("cells", 9, 1)]),
+        (with_line(9, "10-60/00008.jpg"), [("cells", 9, 1)]),
+        (lambda lines: lines[:1], [("missing-rows", 2, 95)]),
+        (with_line(9, "10-60/00008.jpg,,0.2"), [("not-a-number", 9, 1)]),
+        (with_line(9, "10-60/00008.jpg,0_1,0.2"), [("not-a-number", 9, 1)]),
+        (with_line(9, "10-60/00008.jpg,nan,-inf"), [("not-finite", 9, 2)]),
+        (with_line(9, "10-60/00008.jpg,1e400,0.2"), [("not-finite", 9, 1)]),
+        (with_line(9, "10-60/00008.jpg,-5,-5"), [("out-of-range", 9, 2)]),
+        (with_line(9, "10-60/00008.jpg,1.0000001,0"), [("out-of-range", 9, 1)]),
+        (lambda lines: lines[:-1], [("truncated", 96, 1)]),
+        (lambda lines: lines[:60], [("truncated", 61, 36)]),
+        (lambda lines: [*lines[:9], *lines[10:]], [("missing-rows", 10, 1)]),
+        (lambda lines: [*lines[:39], *lines[41:]], [("missing-rows", 40, 2)]),
+        (lambda lines: [lines[0], *lines[2:]], [("missing-rows", 2, 1)]),
+        (lambda lines: [*lines, "x/00001.jpg,0,0"], [("extra-rows", 97, 1)]),
+        (lambda lines: [*lines, lines[-1]], [("duplicate-rows", 97, 1)]),
+        (lambda lines: [lines[0], lines[2], lines[1], *lines[3:]], [("order", 2, 2)]),
+        (with_line(9, "10-60/8.jpg,0.1,0.2"), [("extra-rows", 9, 1), ("missing-rows", 9, 1)]),
+    ],
+)
+def test_findings_of_lines(
+    linted: Lint, edit: Callable[[list[str]], list[str]], found: list[tuple[str, int, int]]
+) -> None:
+    assert kinds(linted(edit)) == found
+
+
+def test_missing_last_frames_are_told_by_clip(linted: Lint) -> None:
+    [finding] = linted(lambda lines: [*lines[:40], *lines[41:]])
+    assert finding.message == (
+        "one row of the sample lacks (first: '10-60/00040.jpg', line 41 of the sample); the last frame of 1 clip lacks:"
+        " 10-60"
+    )
+
+
+def test_findings_of_bytes(linted: Lint) -> None:
+    found = linted(raw=lambda content: b"\xef\xbb\xbf" + content.replace(b"\n", b"\r\n"))
+    assert kinds(found) == [("byte-order-mark", 1, 1), ("line-endings", 1, 96)]
+    with pytest.raises(InputError, match="is empty"):
+        linted(raw=lambda _: b"")
+
+
+@pytest.mark.parametrize(
+    ("cell", "found"),
+    [
+        ("3.0", [("not-an-integer", 9, 1)]),
+        ("2.5", [("not-an-integer", 9, 1)]),
+        ("8", [("out-of-range", 9, 1)]),
+        ("-1", [("out-of-range", 9, 1)]),
+        ("Anger", [("not-a-number", 9, 1)]),
+        ("nan", [("not-finite", 9, 1)]),
+    ],
+)
+def test_findings_of_classes(linted: Lint, cell: str, found: list[tuple[str, int, int]]) -> None:
+    assert kinds(linted(with_line(9, f"10-60/00008.jpg,{cell}"), EXPR)) == found
+
+
+def test_findings_of_action_units(linted: Lint) -> None:
+    row = "10-60/00008.jpg," + ",".join(["2", *["1"] * 11])
+    assert kinds(linted(with_line(9, row), AU)) == [("out-of-range", 9, 1)]
+    assert kinds(linted(with_line(9, row[:-2]), AU)) == [("cells", 9, 1), ("out-of-range", 9, 1)]
+
+    def without_au2(lines: list[str]) -> list[str]:
+        cells = [line.split(",") for line in lines[1:]]
+        return [lines[0], *(",".join([*row[:2], "0", *row[3:]]) for row in cells)]
+
+    [finding] = linted(without_au2, AU)
+    assert (finding.kind, finding.line, finding.count) == ("one-class", 2, 95)
+    assert finding.message == "au2 is 0 in every row"
+
+
+def cells_changed(change: Callable[[NDArray[np.object_]], None]) -> Callable[[list[str]], list[str]]:
+    """`change` is given the cells behind the pictures, (95, 2), as text."""
+
+    def edit(lines: list[str]) -> list[str]:
+        pictures = [line.split(",")[0] for line in lines[1:]]
+        cells = np.array([line.split(",")[1:] for line in lines[1:]], dtype=object)
+        change(cells)
+        return [lines[0], *(",".join([picture, *row]) for picture, row in zip(pictures, cells, strict=True))]
+
+    return edit
+
+
+def test_constant_curves(linted: Lint) -> None:
+    def change(cells: NDArray[np.object_]) -> None:
+        cells[40:70, 1] = "0.25"
+
+    [finding] = linted(cells_changed(change))
+    assert (finding.kind, finding.line, finding.count) == ("constant", 42, 1)
+    assert finding.message == "clips whose arousal never changes: video5_left"
+
+
+@pytest.mark.parametrize("rows", [1, 12])
+def test_a_repeated_last_line_is_padding(linted: Lint, rows: int) -> None:
+    def change(cells: NDArray[np.object_]) -> None:
+        cells[70 - rows : 70] = cells[69 - rows]
+
+    [finding] = linted(cells_changed(change))
+    assert (finding.kind, finding.line, finding.count) == ("padding", 72 - rows, rows)
+    assert finding.message.endswith(": video5_left")
+
+
+def test_rounded_curves_are_not_padded(linted: Lint) -> None:
+    def change(cells: NDArray[np.object_]) -> None:
+        cells[45:49] = cells[45]
+        cells[66:70] = cells[66]
+
+    assert linted(cells_changed(change)) == []
+
+
+def test_gaps_that_are_filled_in_backwards(linted: Lint) -> None:
+    def fill(weights: slice) -> Callable[[list[str]], list[str]]:
+        def change(cells: NDArray[np.object_]) -> None:
+            for column in (0, 1):
+                before, after = float(cells[49, column]), float(cells[55, column])
+                between = np.linspace(before, after, 7)[1:-1][weights]
+                cells[50:55, column] = [repr(value) for value in between.tolist()]
+
+        return cells_changed(change)
+
+    assert linted(fill(slice(None))) == []
+    [finding] = linted(fill(slice(None, None, -1)))
+    assert (finding.kind, finding.line, finding.count) == ("reversed-interpolation", 52, 2)
+    assert finding.message.endswith(": video5_left")
+
+
+def test_swapped_columns(linted: Lint) -> None:
+    def change(cells: NDArray[np.object_]) -> None:
+        cells[:] = cells[:, ::-1].copy()
+
+    assert linted(cells_changed(change)) == []  # nothing tells without a reference
+    assert kinds(linted(cells_changed(change), reference=predictions())) == [("swapped", 2, 95)]
+
+
+def test_curves_that_are_turned_round(linted: Lint) -> None:
+    def change(cells: NDArray[np.object_]) -> None:
+        cells[40:70] = cells[40:70][::-1].copy()
+        cells[70:] = np.vectorize(lambda cell: repr(-float(cell)), otypes=[object])(cells[70:])
+
+    found = linted(cells_changed(change), reference=predictions())
+    assert kinds(found) == [("reversed", 42, 1), ("opposite", 72, 1)]
+    assert [one.message.rsplit(": ", 1)[1] for one in found] == ["video5_left", "video5_right"]
+
+
+def test_argmin_for_argmax_is_below_chance(linted: Lint) -> None:
+    def change(cells: NDArray[np.object_]) -> None:
+        cells[:, 0] = [str((int(cell) + 1) % 8) for cell in cells[:, 0]]
+
+    [finding] = linted(cells_changed(change), EXPR, reference=predictions())
+    assert (finding.kind, finding.line, finding.count) == ("below-chance", 2, 95)
+    assert finding.message.startswith("0.0% of the classes")
+
+
+def test_a_reference_of_other_clips_or_tasks_is_refused(linted: Lint) -> None:
+    with pytest.raises(InputError, match=r"preds: has no clip in common with the sample \(c\)"):
+        linted(reference=[two([0.1, 0.2])])
+    with pytest.raises(UsageError, match="of no use for action units"):
+        linted(header=AU, reference=predictions())
+    bare = [Affect(one.clip, one.valence, one.arousal) for one in predictions()]
+    with pytest.raises(UsageError, match="says no expression in any row"):
+        linted(header=EXPR, reference=bare)
