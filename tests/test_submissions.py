@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from affcli.errors import InputError, SchemaError, UsageError
 from affcli.labels.affect import EXPRESSIONS, Affect
-from affcli.labels.answers import answer_clips, answer_sample, filled
+from affcli.labels.answers import answer_clips, answer_sample
 from affcli.labels.categories import ACTION_UNIT_HEADERS, read_action_units, read_expressions
+from affcli.labels.filling import filled
 from affcli.labels.read import read_text
 from affcli.labels.submission_curves import Finding
 from affcli.labels.submission_lint import lint

@@ -11,9 +11,8 @@ from numpy.typing import NDArray
 
 from affcli.errors import InputError, SchemaError, UsageError, some
 from affcli.labels.affect import HIGH, LOW, UNKNOWN, Affect, distinct
+from affcli.labels.filling import MISSING, filled
 from affcli.labels.submissions import Form, Sample, Wanted
-
-MISSING = ("error", "hold", "interpolate", "zero")
 
 
 @dataclass(frozen=True)
@@ -72,26 +71,6 @@ def answer_clips(wanted: Sequence[Wanted], clips: Sequence[Affect], source: str,
         affect = by_name[one.clip]
         asked.append(_Asked(one.form, np.arange(len(affect) if one.frames is None else one.frames), affect))
     return _answer(asked, missing)
-
-
-def filled(values: NDArray[np.float64], missing: str, *, classes: bool) -> NDArray[np.float64]:
-    """`values`, (n,), with NaN filled in by "hold", "interpolate" or "zero", as `answer_sample` says.
-
-    Raises ValueError where every value is NaN, and "zero" is not asked for.
-    """
-    if missing == "zero":
-        return np.nan_to_num(values, nan=0.0)
-    known = np.flatnonzero(~np.isnan(values))
-    if not len(known):
-        raise ValueError("no value to fill from")
-    frames = np.arange(len(values))
-    if missing == "interpolate" and not classes:
-        return np.interp(frames, known, values[known])
-    before = known[np.maximum(np.searchsorted(known, frames, side="right") - 1, 0)]
-    if missing == "hold":
-        return values[before]
-    after = known[np.minimum(np.searchsorted(known, frames), len(known) - 1)]
-    return values[np.where(np.abs(after - frames) < np.abs(frames - before), after, before)]
 
 
 def _by_name(clips: Sequence[Affect]) -> dict[str, Affect]:

@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 
 from affcli.errors import InputError, SchemaError, UsageError
 from affcli.labels.affect import DIMENSIONS, Affect, distinct
+from affcli.labels.filling import MISSING
 from affcli.metrics import METRICS, Moments
 from affcli.scoring.pairs import Pair, aligned, annotated, matched, require_predictions
 
-MISSING = ("error", "hold", "interpolate", "zero")
 ALIGN = ("crop", "pad")
 MASKS = ("joint", "each")
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from affcli.errors import InputError, SchemaError, some
 from affcli.labels.affect import DIMENSIONS, Affect
+from affcli.labels.filling import filled
 
 log = logging.getLogger(__name__)
 
@@ -138,19 +139,12 @@ def require_predictions(pairs: list[Pair]) -> None:
 
 
 def _filled(values: NDArray[np.float64], missing: str, prediction: Affect) -> NDArray[np.float64]:
-    """`values`, (n,), with NaN filled in as `missing` says."""
-    if missing == "zero":
-        return np.nan_to_num(values, nan=0.0)
-    known = np.flatnonzero(~np.isnan(values))
-    if not len(known):
+    """`values`, (n,), with NaN filled in as `missing` says.  Raises InputError where there is nothing to fill from."""
+    if missing != "zero" and np.isnan(values).all():
         raise InputError(
             prediction.source or "predictions",
             f"clip '{prediction.clip}' has no prediction at all",
             expected=f"something to {missing}",
             advice="predict it, or use --missing zero",
         )
-    frames = np.arange(len(values))
-    if missing == "interpolate":
-        return np.interp(frames, known, values[known])
-    before = np.searchsorted(known, frames, side="right") - 1
-    return values[known[np.maximum(before, 0)]]
+    return filled(values, missing)
