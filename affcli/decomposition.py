@@ -86,7 +86,7 @@ class LagCurve:
             raise ValueError(f"furthest={furthest}, expected 0 frames or more")
         if true.ndim != 1 or true.shape != said.shape:
             raise ValueError(f"curves of shapes {true.shape} and {said.shape}, expected (n,) twice")
-        return cls(tuple(_at_lag(true, said, lag) for lag in range(-furthest, furthest + 1)))
+        return cls(tuple(at_lag(true, said, lag) for lag in range(-furthest, furthest + 1)))
 
     def __add__(self, other: LagCurve) -> LagCurve:
         """The curve over the frames of both, each clip shifted by itself.  Raises ValueError where L differs."""
@@ -115,7 +115,7 @@ class LagCurve:
         return min(found)[2] if found else None
 
 
-def _at_lag(truth: NDArray[np.float64], prediction: NDArray[np.float64], lag: int) -> Moments:
+def at_lag(truth: NDArray[np.float64], prediction: NDArray[np.float64], lag: int) -> Moments:
     """The sums of truth[i] and prediction[i + lag], (n,) each, where neither is NaN."""
     n = len(truth)
     first, end = max(0, -lag), max(0, min(n, n - lag))

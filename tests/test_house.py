@@ -61,7 +61,7 @@ MAY_IMPORT = {
     "decomposition": {"metrics"},
     "sums": {"metrics"},
     "statistics": {"sums"},
-    "scoring": {"metrics", "labels"},
+    "scoring": {"metrics", "labels", "decomposition"},
 }
 # Rooms and files that open files by name; the others are given arrays.
 TAKES_FILE_NAMES = {

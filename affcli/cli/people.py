@@ -68,8 +68,8 @@ class PeoplePrepared:
         """What the network is trained for: to tell whom each track shows."""
         from affcli.training.tasks import Identity
 
-        of = [[person for person, _, _ in self._of(part)] for part in (False, True)]
-        return Identity(*(tuple(self.people.index(person) for person in part) for part in of))
+        number = {person: place for place, person in enumerate(self.people)}
+        return Identity(*(tuple(number[person] for person, _, _ in self._of(held)) for held in (False, True)))
 
     def parts(self) -> tuple[WindowedClips, WindowedClips]:
         """The windows of the tracks to learn from, and those of the tracks that are held out, which share no frame.

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from affcli.errors import InputError
 from affcli.files import replacing
 from affcli.labels.affect import EXPRESSIONS, UNKNOWN, Affect
-from affcli.labels.lines import decode
+from affcli.labels.lines import decode, read_bytes
 
 _CLASSES = tuple(name.lower() for name in EXPRESSIONS)
 EXPRESSION_HEADERS = (_CLASSES[:7], _CLASSES)
@@ -132,12 +132,7 @@ def _read(
     path: Path, headers: tuple[tuple[str, ...], ...], expected: str, wanted: str
 ) -> tuple[tuple[str, ...], list[str]]:
     """The header of a file, in lower case and one of `headers`, and the lines after it."""
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        found = "does not exist" if isinstance(error, FileNotFoundError) else f"cannot be read ({error.strerror})"
-        raise InputError(path, found, advice="check the path and its permissions") from error
-    text = decode(content, str(path), expected).replace("\r\n", "\n").replace("\r", "\n")
+    text = decode(read_bytes(path), str(path), expected).replace("\r\n", "\n").replace("\r", "\n")
     first, *lines = text.rstrip().split("\n")
     header = tuple(cell.strip().lower() for cell in first.split(","))
     if header not in headers:

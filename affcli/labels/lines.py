@@ -9,6 +9,7 @@ import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -33,6 +34,15 @@ class Layout:
         """A distinct name for each column."""
         known = {index: name for name, index in self.position.items()}
         return [known.get(index, f"_{index}") for index in range(self.width)]
+
+
+def read_bytes(path: Path) -> bytes:
+    """What a file holds.  Raises InputError where it cannot be read."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        found = "does not exist" if isinstance(error, FileNotFoundError) else f"cannot be read ({error.strerror})"
+        raise InputError(path, found, advice="check the path and its permissions") from error
 
 
 def decode(content: bytes, source: str, expected: str = EXPECTED) -> str:

@@ -10,6 +10,7 @@ from affcli import tables
 from affcli.errors import InputError, some
 from affcli.labels import csv
 from affcli.labels.affect import Affect, distinct, from_table
+from affcli.labels.lines import read_bytes
 from affcli.schemas import AFFECT
 
 TABLE = ".affect.parquet"
@@ -30,7 +31,7 @@ def read_affect(path: Path) -> list[Affect]:
         return distinct(dataclasses.replace(clip, named=True) for file in files for clip in read(file))
     if path.suffix == ".parquet":
         return read_table(path)
-    content = _content(path)
+    content = read_bytes(path)
     return read_table(path) if content.startswith(b"PAR1") else _parse(path, content)
 
 
@@ -44,7 +45,7 @@ def read_text(path: Path) -> list[Affect]:
 
     Raises InputError where it is malformed.
     """
-    return _parse(path, _content(path), expressions=True)
+    return _parse(path, read_bytes(path), expressions=True)
 
 
 def read_stream(stream: BinaryIO) -> list[Affect]:
@@ -131,17 +132,9 @@ def _nothing(path: Path, kinds: tuple[str, ...]) -> InputError:
 
 
 def _read_text(path: Path) -> list[Affect]:
-    return _parse(path, _content(path))
+    return _parse(path, read_bytes(path))
 
 
 def _parse(path: Path, content: bytes, *, expressions: bool = False) -> list[Affect]:
     affwild2_only = path.suffix.lower() == ".txt"
     return csv.parse(content, str(path), path.stem, affwild2_only=affwild2_only, expressions=expressions)
-
-
-def _content(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        found = "does not exist" if isinstance(error, FileNotFoundError) else f"cannot be read ({error.strerror})"
-        raise InputError(path, found, advice="check the path and its permissions") from error

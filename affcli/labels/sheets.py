@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from affcli.errors import InputError
-from affcli.labels.lines import decode
+from affcli.labels.lines import decode, read_bytes
 
 SEPARATORS = {";": "semicolons", "\t": "tabs", ",": "commas"}
 _ATTRIBUTE = re.compile(r"@attribute\s+('[^']*'|\"[^\"]*\"|\S+)\s+\S", re.IGNORECASE)
@@ -34,12 +34,7 @@ class Sheet:
 
 def read_text_file(path: Path, expected: str) -> str:
     """The text of a file.  Raises InputError, saying what was `expected`, where it is missing, empty or no UTF-8."""
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        found = "does not exist" if isinstance(error, FileNotFoundError) else f"cannot be read ({error.strerror})"
-        raise InputError(path, found, advice="check the path and its permissions") from error
-    return decode(content, str(path), expected)
+    return decode(read_bytes(path), str(path), expected)
 
 
 def read_sheet(path: Path, *, header: bool = True) -> Sheet:

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from affcli.errors import InputError, UsageError, some
 from affcli.labels.affect import Affect, distinct
-from affcli.labels.lines import NUMBER, decode
+from affcli.labels.lines import NUMBER, decode, read_bytes
 from affcli.labels.submission_curves import Finding, curve_findings
-from affcli.labels.submissions import Form, Sample, read_bytes
+from affcli.labels.submissions import Form, Sample
 
 _BOM = b"\xef\xbb\xbf"
 _NOT_FINITE = ("nan", "inf", "infinity")

@@ -27,7 +27,7 @@ from affcli.errors import InputError
 from affcli.files import replacing
 from affcli.labels.affect import DIMENSIONS, EXPRESSIONS
 from affcli.labels.categories import ACTION_UNIT_HEADERS, category_files
-from affcli.labels.lines import decode
+from affcli.labels.lines import decode, read_bytes
 from affcli.schemas import ACTION_UNITS
 
 TASKS = ("va", "expr", "au")
@@ -210,15 +210,6 @@ def read_lines(path: Path, expected: str) -> list[str]:
     """
     text = decode(read_bytes(path), str(path), expected).replace("\r\n", "\n").replace("\r", "\n")
     return text.removesuffix("\n").split("\n")
-
-
-def read_bytes(path: Path) -> bytes:
-    """What a file holds.  Raises InputError where it cannot be read."""
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        found = "does not exist" if isinstance(error, FileNotFoundError) else f"cannot be read ({error.strerror})"
-        raise InputError(path, found, advice="check the path and its permissions") from error
 
 
 def write_submission(path: Path, sample: Sample, values: NDArray[np.float64], digits: int | None = None) -> None:

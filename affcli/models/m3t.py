@@ -9,8 +9,8 @@ layer give each frame of a stream a score, and the streams are added with the so
 
 Each network returns (b, t, K): K = 2, valence and arousal, or K = 9, the logits of 7 expressions before them; logits of
 action units, which neither paper nor code has, stand between the two.  Both are outputs of valence's head, or of the
-head behind the fusion.  Outputs are linear, as in the paper and
-its code: nothing holds valence and arousal in [-1, 1]; who writes predictions clips them.
+head behind the fusion.  Outputs are linear, as in the paper and its code: nothing holds valence and arousal in [-1, 1];
+who writes predictions clips them.
 """
 
 from __future__ import annotations

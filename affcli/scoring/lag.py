@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
+from affcli.decomposition import at_lag
 from affcli.errors import InputError
 from affcli.labels.affect import DIMENSIONS, Affect
 from affcli.metrics import Moments
@@ -39,7 +39,7 @@ def ccc_at_lags(
         for name in DIMENSIONS:
             known = np.where(pair.compared(name), getattr(pair.truth, name), np.nan)
             for place, lag in enumerate(lags):
-                sums[place][name] += _moved(known, guess[name], round(lag / period))
+                sums[place][name] += at_lag(known, guess[name], round(lag / period))
     curve = []
     for lag, both in zip(lags, sums, strict=True):
         figures = {name: moments.ccc() for name, moments in both.items()}
@@ -58,11 +58,3 @@ def _period(truth: Affect, prediction: Affect) -> float:
             advice="name the tables that predict or import-labels wrote, or leave out --lag",
         )
     return float(np.median(np.diff(times))) / 1e6
-
-
-def _moved(truth: NDArray[np.float64], prediction: NDArray[np.float64], frames: int) -> Moments:
-    """The sums over frame i of the truth and frame i + `frames` of the prediction, (n,) each, where both are known."""
-    late, early = max(0, frames), max(0, -frames)
-    t, p = truth[early : max(early, len(truth) - late)], prediction[late : max(late, len(prediction) - early)]
-    both = ~(np.isnan(t) | np.isnan(p))
-    return Moments.from_arrays(t[both], p[both])
