@@ -174,11 +174,22 @@ def multi_task(valence_ccc: float, arousal_ccc: float, expression_f1: float, act
 
 
 def _checked(truth: ArrayLike, prediction: ArrayLike) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Both as (n,) integers.  Raises ValueError where they are of different lengths."""
-    true, said = np.asarray(truth, np.int64), np.asarray(prediction, np.int64)
+    """Both as (n,) integers.  Raises ValueError where they are of different lengths, or not whole numbers."""
+    true, said = _whole(truth, "truth"), _whole(prediction, "prediction")
     if true.shape != said.shape or true.ndim != 1:
         raise ValueError(f"classes of shapes {true.shape} and {said.shape}, expected (n,) twice")
     return true, said
+
+
+def _whole(values: ArrayLike, name: str) -> NDArray[np.int64]:
+    """As integers.  Raises ValueError where one is not: probabilities and NaN are no classes."""
+    given = np.asarray(values)
+    with np.errstate(invalid="ignore"):
+        whole = given.astype(np.int64)
+    wrong = given[given != whole]
+    if wrong.size:
+        raise ValueError(f"{name} holds {wrong.flat[0]}, expected numbers of classes")
+    return whole
 
 
 def _places(

@@ -48,3 +48,9 @@ def column_runs(names: pa.ChunkedArray) -> Iterator[tuple[str, int, int]]:
     known = coded.dictionary.to_pylist()
     for code, start, stop in clip_runs(coded.indices.to_numpy()):
         yield known[int(code)], start, stop
+
+
+def decoded(names: pa.ChunkedArray) -> NDArray[Any]:
+    """A column of numbered names as those names, object (rows,); each is one string, however often it comes."""
+    coded = names.unify_dictionaries().combine_chunks()
+    return np.asarray(coded.dictionary.to_numpy(zero_copy_only=False)[coded.indices.to_numpy()])

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from affcli.metrics import UNIT_BITS, Moments
+from affcli.metrics import Moments
 
 LARGEST_EXPONENT = 1023  # of a float64
 
@@ -30,8 +30,7 @@ def decompose(moments: Moments) -> Decomposition:
     Lin, "A concordance correlation coefficient to evaluate reproducibility", Biometrics 45, 1989: section 2, with the
     truth as the first of his two sequences and population moments (all / n).  Constant truth leaves all parts
     undefined: NaN.  Of a constant prediction, CCC, correlation and accuracy are 0, scale is infinite, and so is shift
-    unless the means are equal (NaN).  Scale, shift and accuracy are NaN, too, where values are so small that their
-    squares vanish (below 1e-154), and infinite where no float64 holds them.
+    unless the means are equal (NaN).  Scale and shift are infinite, too, where no float64 holds them.
 
     >>> decompose(Moments.from_arrays([0.0, 0.5, 1.0], [0.25, 0.5, 0.75]))
     Decomposition(ccc=0.8, correlation=1.0, accuracy=0.8, scale=2.0, shift=0.0)
@@ -45,10 +44,8 @@ def decompose(moments: Moments) -> Decomposition:
     if moments.constant_prediction:
         return Decomposition(0.0, 0.0, 0.0, math.inf, _quotient(apart, 0))
     # Variances times count squared, in units of 2**-2148: integers, so nothing cancels away, and the roots are exact.
-    truth = (moments.count * moments.truth_squared << UNIT_BITS) - moments.truth**2
-    prediction = (moments.count * moments.prediction_squared << UNIT_BITS) - moments.prediction**2
-    if truth <= 0 or prediction <= 0:
-        return Decomposition(moments.ccc(), moments.pcc(), math.nan, math.nan, math.nan)
+    truth = moments.count * moments.truth_squared - moments.truth**2
+    prediction = moments.count * moments.prediction_squared - moments.prediction**2
     spread = math.isqrt(truth * prediction)
     return Decomposition(
         ccc=moments.ccc(),

@@ -20,7 +20,7 @@ LONGEST_DELAY = 6.0  # seconds: reactions to affect take 1 to 6 s (Mariooryad an
 DELAY_STEP = 0.1  # seconds: ratings move over seconds, so that a finer one would only follow noise
 NEAR = 1.0  # seconds that an annotator is moved by at a time, after the first turn
 ROUNDS = 10  # turns; mostly nobody moves after the third
-STILL = 1e-20  # a sum of squares around the mean that is only rounding
+STILL = 1e-20  # a sum of squares around the mean, or a share of one, that is only rounding
 ALONE = 0.1  # an annotator whose every CCC is at most that agrees with nobody
 
 Ratings = NDArray[np.float64]
@@ -116,7 +116,12 @@ def _centred_sums(one: Ratings, other: Ratings) -> NDArray[np.float64]:
 
 def _mean_of_others(values: Ratings, k: int) -> Ratings:
     """The mean of all annotators but one, of whoever rated a frame: (n, 2), NaN where nobody did."""
-    return weighted(np.delete(values, k, axis=0), np.ones((len(values) - 1, 2)), 1)
+    return _mean(np.delete(values, k, axis=0))
+
+
+def _mean(values: Ratings) -> Ratings:
+    """The mean of annotators' ratings (m, n, 2), of whoever rated a frame: (n, 2), NaN where nobody did."""
+    return weighted(values, np.ones((len(values), 2)), 1)
 
 
 def weighted(values: Ratings, weights: NDArray[np.float64], least: int) -> Ratings:
@@ -131,21 +136,21 @@ def weighted(values: Ratings, weights: NDArray[np.float64], least: int) -> Ratin
     return np.where(enough, summed / np.where(enough, total, 1.0), np.nan)
 
 
-def evaluator_weights(clips: Sequence[Ratings]) -> NDArray[np.float64]:
+def evaluator_weights(clips: Sequence[Ratings], *, with_own: bool = False) -> NDArray[np.float64]:
     """What each annotator counts in the evaluator-weighted estimator, in valence and arousal: (m, 2), 1 in all.
 
     The estimate of a frame is `sum_k(r_k x_k) / sum_k(r_k)`, where r_k is the Pearson correlation of annotator k with
-    the mean of the others over all frames of all clips that both know.  Grimm and Kroschel, "Evaluation of natural
-    emotions using self assessment manikins", ASRU 2005, take the mean of all, annotator k among them, with which even
-    noise correlates; this is the one difference.  A correlation that is below 0 or not defined counts as 0; where none
-    is above 0, all count alike.
+    the mean of the others over all frames of all clips that both know; or, `with_own`, with the mean of all, annotator
+    k among them, as Grimm and Kroschel have it ("Evaluation of natural emotions using self assessment manikins", ASRU
+    2005).  With a mean that it is part of, even noise correlates.  A correlation that is below 0 or not defined counts
+    as 0; where none is above 0, all count alike.
     """
     count = len(clips[0])
     found = np.zeros((count, 2))
     for k in range(count):
-        others = [_mean_of_others(clip, k) for clip in clips]
+        means = [_mean(clip) if with_own else _mean_of_others(clip, k) for clip in clips]
         for column in (0, 1):
-            pairs = [_pairs(mean[:, column], clip[k, :, column]) for mean, clip in zip(others, clips, strict=True)]
+            pairs = [_pairs(mean[:, column], clip[k, :, column]) for mean, clip in zip(means, clips, strict=True)]
             correlation = sum(pairs, Moments()).pcc()
             found[k, column] = 0.0 if math.isnan(correlation) else max(correlation, 0.0)
     found[:, ~found.any(axis=0)] = 1.0
@@ -191,12 +196,12 @@ class Agreement:
     @property
     def each(self) -> list[float]:
         """The mean CCC of each annotator with the others; NaN where none is defined."""
-        return [_mean(np.delete(row, k)) for k, row in enumerate(self.ccc)]
+        return [_mean_defined(np.delete(row, k)) for k, row in enumerate(self.ccc)]
 
     @property
     def mean(self) -> float:
         """The mean CCC of all pairs that have one; NaN where none has."""
-        return _mean(self.ccc[np.triu_indices(len(self.ccc), 1)])
+        return _mean_defined(self.ccc[np.triu_indices(len(self.ccc), 1)])
 
     @property
     def alone(self) -> list[int]:
@@ -231,7 +236,9 @@ def cronbach_alpha(ratings: NDArray[np.float64]) -> float:
     count, total = len(ratings), ratings.sum(axis=0)
     if count < 2 or not len(total) or total.max() == total.min():
         return math.nan
-    return float(count / (count - 1) * (1 - ratings.var(axis=1).sum() / total.var()))
+    apart, together = ratings.var(axis=1).sum(), total.var()
+    # Ratings that cancel out leave a sum that changes by its rounding alone.
+    return float(count / (count - 1) * (1 - apart / together)) if together > STILL * apart else math.nan
 
 
 def _pairs(one: NDArray[np.float64], other: NDArray[np.float64]) -> Moments:
@@ -240,6 +247,6 @@ def _pairs(one: NDArray[np.float64], other: NDArray[np.float64]) -> Moments:
     return Moments.from_arrays(one[known], other[known])
 
 
-def _mean(values: NDArray[np.float64]) -> float:
+def _mean_defined(values: NDArray[np.float64]) -> float:
     defined = values[~np.isnan(values)]
     return float(defined.mean()) if len(defined) else math.nan

@@ -2,10 +2,6 @@
 
 Every metric is computed from `Moments`: sums that are exact, so that the sums of clips, shards or workers, added
 in any order and grouping, give the same metric to the last bit as all frames at once.
-
-Exactness has two parts.  A product of two floats is kept as the rounded product and its rounding error, both
-floats (Dekker 1971).  A sum of floats is taken in slices, each of so few leading bits that adding them cannot
-round (Rump, Ogita and Oishi 2008), and held as an integer count of the smallest float, 2**-1074.
 """
 
 from __future__ import annotations
@@ -17,17 +13,17 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-UNIT_BITS = 1074  # every finite float64 is a whole number of 2**-1074
+from affcli.exact import UNIT_BITS, pair_sums
+
 LARGEST = 1e140  # the sums of larger squares overflow
-BLOCK = 16_384  # values summed at a time: they stay in the processor's cache
-SPLITTER = 2.0**27 + 1.0  # cuts the 53 bits of a float64 into halves whose products are exact
 
 
 @dataclass(frozen=True)
 class Moments:
     """Exact sums over pairs of truth and prediction.
 
-    Sums are integers in units of 2**-1074.  `Moments()` is the sum over no pair, and `+` joins two sets of pairs.
+    Sums are integers in units of 2**-1074, those of squares and products of 2**-2148.  `Moments()` is the sum over no
+    pair, and `+` joins two sets of pairs.
     """
 
     count: int = 0
@@ -50,27 +46,18 @@ class Moments:
         Raises ValueError where the lengths differ, or where a value is NaN, infinite or 1e140 and beyond: what a
         missing value means is for the caller to say.
         """
-        t, p = _checked(truth, "truth"), _checked(prediction, "prediction")
+        (t, truth_low, truth_high), (p, low, high) = _checked(truth, "truth"), _checked(prediction, "prediction")
         if t.shape != p.shape:
             raise ValueError(f"{len(t)} values of truth, {len(p)} of prediction")
-        blocks = (cls._of_block(t[i : i + BLOCK], p[i : i + BLOCK]) for i in range(0, len(t), BLOCK))
-        return sum(blocks, cls())
-
-    @classmethod
-    def _of_block(cls, t: NDArray[np.float64], p: NDArray[np.float64]) -> Moments:
+        agreeing = ((t > 0) == (p > 0)) & ((t < 0) == (p < 0))
         return cls(
             count=len(t),
-            truth=_exact_sum(t),
-            prediction=_exact_sum(p),
-            truth_squared=_exact_product(t, t),
-            prediction_squared=_exact_product(p, p),
-            product=_exact_product(t, p),
-            distance=_exact_sum(np.abs(t - p)),
-            agreements=int(np.count_nonzero(np.sign(t) == np.sign(p))),
-            truth_low=float(t.min()),
-            truth_high=float(t.max()),
-            prediction_low=float(p.min()),
-            prediction_high=float(p.max()),
+            **pair_sums(t, p)._asdict(),
+            agreements=int(np.count_nonzero(agreeing)),
+            truth_low=truth_low,
+            truth_high=truth_high,
+            prediction_low=low,
+            prediction_high=high,
         )
 
     def __add__(self, other: Moments) -> Moments:
@@ -102,13 +89,13 @@ class Moments:
     # Central moments times count squared, in units of 2**-2148: integers, so nothing cancels away.
 
     def _covariance(self) -> int:
-        return (self.count * self.product << UNIT_BITS) - self.truth * self.prediction
+        return self.count * self.product - self.truth * self.prediction
 
     def _truth_variance(self) -> int:
-        return (self.count * self.truth_squared << UNIT_BITS) - self.truth**2
+        return self.count * self.truth_squared - self.truth**2
 
     def _prediction_variance(self) -> int:
-        return (self.count * self.prediction_squared << UNIT_BITS) - self.prediction**2
+        return self.count * self.prediction_squared - self.prediction**2
 
     def ccc(self) -> float:
         """Concordance correlation, as the function `ccc`."""
@@ -131,7 +118,7 @@ class Moments:
 
     def mse(self) -> float:
         """Mean squared error, as the function `mse`."""
-        return _ratio(self.truth_squared - 2 * self.product + self.prediction_squared, self.count << UNIT_BITS)
+        return _ratio(self.truth_squared - 2 * self.product + self.prediction_squared, self.count << 2 * UNIT_BITS)
 
     def rmse(self) -> float:
         """Root of the mean squared error, as the function `rmse`."""
@@ -242,47 +229,18 @@ METRICS = {
 }
 
 
-def _checked(values: ArrayLike, name: str) -> NDArray[np.float64]:
-    """`values` as (n,) float64; ValueError where one of them cannot be summed."""
+def _checked(values: ArrayLike, name: str) -> tuple[NDArray[np.float64], float, float]:
+    """`values` as (n,) float64, the lowest and the highest; ValueError where one of them cannot be summed."""
     array = np.asarray(values, dtype=np.float64)
     if array.ndim != 1:
         raise ValueError(f"{name} has {array.ndim} dimensions, expected one")
-    bad = np.flatnonzero(~(np.abs(array) < LARGEST))
-    if len(bad):
+    low, high = float(array.min(initial=math.inf)), float(array.max(initial=-math.inf))
+    if len(array) and not (low > -LARGEST and high < LARGEST):  # of values with a NaN, both are NaN
+        bad = np.flatnonzero(~(np.abs(array) < LARGEST))
         raise ValueError(f"{name} holds {array[bad[0]]} at index {bad[0]}, expected finite numbers below 1e140")
-    return array
+    return array, low, high
 
 
 def _ratio(numerator: int, denominator: int) -> float:
-    """The quotient, rounded once; NaN where there is nothing to divide by (squares below 1e-308 vanish)."""
+    """The quotient, rounded once; NaN where there is nothing to divide by."""
     return numerator / denominator if denominator > 0 else math.nan
-
-
-def _exact_product(one: NDArray[np.float64], other: NDArray[np.float64]) -> int:
-    """The exact sum of one * other, (n,) each, in units of 2**-1074."""
-    rounded = one * other
-    one_high, one_low = _halves(one)
-    other_high, other_low = _halves(other)
-    error = ((one_high * other_high - rounded) + one_high * other_low + one_low * other_high) + one_low * other_low
-    return _exact_sum(rounded) + _exact_sum(error)
-
-
-def _halves(values: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Each value as the sum of two floats of 26 bits (Veltkamp 1968)."""
-    scaled = SPLITTER * values
-    high = scaled - (scaled - values)
-    return high, values - high
-
-
-def _exact_sum(values: NDArray[np.float64]) -> int:
-    """The exact sum of (n,) values, in units of 2**-1074."""
-    total = 0
-    room = (len(values) + 2).bit_length()
-    while (top := float(np.abs(values).max(initial=0.0))) > 0:
-        # Added to and taken from this power of two, a value keeps those leading bits that n of them can be summed in.
-        power = math.ldexp(1.0, math.frexp(top)[1] + room)
-        leading = (values + power) - power
-        numerator, denominator = float(leading.sum()).as_integer_ratio()
-        total += numerator << (UNIT_BITS + 1 - denominator.bit_length())
-        values = values - leading
-    return total

@@ -11,7 +11,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from affcli.metrics import UNIT_BITS, Moments
+from affcli.exact import UNIT_BITS
+from affcli.metrics import Moments
 
 # fmt: off
 SUMS = (
@@ -125,10 +126,10 @@ def _centred(of: Moments, centre: int) -> list[float]:
         n,
         (of.truth - n * centre) / one,
         (of.prediction - n * centre) / one,
-        ((of.truth_squared << UNIT_BITS) - 2 * centre * of.truth + middle) / square,
-        ((of.prediction_squared << UNIT_BITS) - 2 * centre * of.prediction + middle) / square,
-        ((of.product << UNIT_BITS) - centre * (of.truth + of.prediction) + middle) / square,
-        (of.truth_squared - 2 * of.product + of.prediction_squared) / one,
+        (of.truth_squared - 2 * centre * of.truth + middle) / square,
+        (of.prediction_squared - 2 * centre * of.prediction + middle) / square,
+        (of.product - centre * (of.truth + of.prediction) + middle) / square,
+        (of.truth_squared - 2 * of.product + of.prediction_squared) / square,
         of.distance / one,
         of.agreements,
     ]

@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 from numpy.typing import ArrayLike, NDArray
 
 from affcli.arrays import ArrayFile, array_path, open_array
-from affcli.clips import column_runs
+from affcli.clips import column_runs, decoded
 from affcli.errors import InputError, OutputError, SchemaError
 from affcli.files import aside, explained, open_aside
 from affcli.headers import METADATA_KEY as METADATA_KEY
@@ -44,8 +44,8 @@ class Table:
         """One column, (rows,); nulls become NaN, and integers with nulls float64; so does an optional one not there."""
         if name not in self.data.column_names and name in _optional(self.header.schema):
             return np.full(self.data.num_rows, np.nan)
-        values: NDArray[Any] = self.data.column(name).to_numpy()
-        return values
+        column = self.data.column(name)
+        return decoded(column) if pa.types.is_dictionary(column.type) else np.asarray(column.to_numpy())
 
     @property
     def clip(self) -> str:
@@ -177,7 +177,8 @@ def read(path: Path, schema: Schema) -> Table:
             advice="make it again with the step that wrote it",
         )
     try:
-        data = pq.ParquetFile(path).read()  # read_table would load pyarrow.dataset, and with it pandas
+        # read_table would load pyarrow.dataset, and with it pandas; a dictionary keeps the name of a clip once.
+        data = pq.ParquetFile(path, read_dictionary=["clip"]).read()
     except (OSError, pa.ArrowException) as error:
         raise unreadable(path) from error
     data = _completed(data, schema, header.version)
@@ -251,8 +252,9 @@ def _check(path: Path, schema: Schema, data: pa.Table, array: dict[str, Any] | N
         return SchemaError(path, found, expected=expected, advice="make the table again with the step that wrote it")
 
     wanted = arrow_schema(schema, data.column_names)
-    if data.schema.names != wanted.names or data.schema.types != wanted.types:
-        have = ", ".join(f"{f.name} {f.type}" for f in data.schema)
+    types = [kind.value_type if pa.types.is_dictionary(kind) else kind for kind in data.schema.types]
+    if data.schema.names != wanted.names or types != wanted.types:
+        have = ", ".join(f"{name} {kind}" for name, kind in zip(data.schema.names, types, strict=True))
         raise refuse(f"columns {have}", ", ".join(f"{f.name} {f.type}" for f in wanted))
     for column in schema.columns:
         if not column.null and data.column(column.name).null_count:

@@ -34,6 +34,15 @@ def test_by_hand() -> None:
     assert macro_f1([0, 0], [0, 5]) == pytest.approx((2 / 3 + 0) / 2)  # a class that is only said counts too
 
 
+@pytest.mark.parametrize("values", [[0.5, 1.0], [0.0, float("nan")], [0.0, float("inf")]])
+def test_what_is_no_whole_number_is_no_class(values: list[float]) -> None:
+    with pytest.raises(ValueError, match=r"prediction holds (0\.5|nan|inf), expected numbers of classes"):
+        accuracy([0, 1], values)
+    with pytest.raises(ValueError, match="truth holds"):
+        presence_f1(values, [0, 1])
+    assert accuracy([0.0, 1.0], [False, True]) == 1.0
+
+
 def test_a_class_that_never_comes_up_counts_0_where_the_list_is_fixed() -> None:
     truth, said = [0, 0, 0, 1, 1, 2], [0, 0, 1, 1, 2, 2]
     assert macro_f1(truth, said, range(8)) == pytest.approx((2 * 2 / 5 + 2 / 4 + 2 / 3) / 8)

@@ -100,6 +100,43 @@ def test_weights_stand_in_report_and_recipe(three: list[Path], tmp_path: Path) -
     np.testing.assert_allclose(c1.valence[0], np.dot(weights, [0.0, 0.2, 0.4]))
 
 
+def test_weights_as_published_are_a_method_of_their_own(three: list[Path], tmp_path: Path) -> None:
+    told = report(*three[:2], "-o", tmp_path / "out", "--method", "ewe2005")
+    (c1, _) = read_affect(tmp_path / "out")
+    assert c1.recipe is not None and c1.recipe["config"]["method"] == "ewe2005"
+    al, bo = np.array([0.0, 0.2, 0.6, 0.1, 0.5]), np.array([0.2, 0.4, 0.8, 0.1, 0.3])  # the frames that both rated
+    # Where one rated alone, the mean is that one's rating.
+    own, mean = np.insert(al, 2, 0.4), np.insert((al + bo) / 2, 2, 0.4)
+    r = np.array([np.corrcoef(own, mean)[0, 1], np.corrcoef(bo, (al + bo) / 2)[0, 1]])
+    weights = [told["annotators"][name]["weight"]["valence"] for name in ("al", "bo")]
+    np.testing.assert_allclose(weights, r / r.sum())
+    np.testing.assert_allclose(c1.valence[0], np.dot(weights, [0.0, 0.2]))
+
+
+def test_valence_alone_can_be_rated(tmp_path: Path) -> None:
+    nan = float("nan")
+    files = [
+        csv(tmp_path / f"{who}.csv", ("c1", [0.1, 0.3 + add, 0.5], [nan] * 3)) for who, add in (("a", 0), ("b", 0.2))
+    ]
+    found = invoke("gold", *files, "-o", tmp_path / "out")
+    assert found.stderr.splitlines() == [
+        "affcli: no frame has both valence and arousal in c1",
+        "affcli: 1 clip: 1 made",
+    ]
+    assert json.loads(found.stdout)["agreement"]["arousal"]["cronbach_alpha"] is None
+    (c1,) = read_affect(tmp_path / "out")
+    np.testing.assert_allclose(c1.valence, [0.1, 0.4, 0.5])
+    assert np.isnan(c1.arousal).all()
+
+
+def test_what_is_read_is_not_overwritten(three: list[Path], tmp_path: Path) -> None:
+    run("gold", *three, "-o", tmp_path / "one")
+    before = (tmp_path / "one" / "c1.affect.parquet").read_bytes()
+    with pytest.raises(UsageError, match=r"one/c1\.affect\.parquet: is read, too, and would be lost"):
+        invoke("gold", tmp_path / "one", three[0], "-o", tmp_path / "one", "--force")
+    assert (tmp_path / "one" / "c1.affect.parquet").read_bytes() == before
+
+
 def test_a_clip_that_cannot_be_centred_does_not_stop_the_others(three: list[Path], tmp_path: Path) -> None:
     (three[0] / "c2.txt").write_text("valence,arousal\n-5,-5\n0.3,-0.1\n")
     csv(

@@ -91,6 +91,16 @@ def test_a_lone_file_that_is_broken_ends_with_its_own_status(affcli: Command, tm
     assert (done.returncode, done.stderr.splitlines()[1:]) == (3, [])
 
 
+def test_a_clip_without_any_annotated_frame_is_told(affcli: Command, tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("valence,arousal\n-5,-5\n,0.5\n")
+    (tmp_path / "b.csv").write_text("valence,arousal\n0,0\n")
+    done = affcli("import-labels", tmp_path, tmp_path / "out")
+    assert done.stderr.splitlines() == [
+        f"affcli: {tmp_path}: no frame has both valence and arousal in a",
+        "affcli: 2 clips: 2 made",
+    ]
+
+
 def test_nothing_to_import(affcli: Command, tmp_path: Path) -> None:
     done = affcli("import-labels", tmp_path, tmp_path / "out")
     assert (done.returncode, done.stderr.count("\n")) == (3, 1)
@@ -407,6 +417,106 @@ def test_half_a_clip_is_not_made_where_the_other_half_is_broken(affcli: Command,
     assert f"{gold}/gold/arousal/train_1.arff: has no line @attribute" in done.stderr
     assert "affcli: 2 clips: 1 made, 1 failed" in done.stderr
     assert [path.name for path in (gold / "out").iterdir()] == ["dev_1.affect.parquet"]
+
+
+def test_clips_that_a_broken_file_names_itself_are_not_made_by_halves(affcli: Command, gold: Path) -> None:
+    for dimension in ("arousal", "valence"):
+        rows = "".join(f"{clip};{i};0\n" for clip in ("dev_1", "train_1") for i in range(2))
+        path = gold / "csv" / dimension / "all.csv"
+        path.parent.mkdir(parents=True)
+        path.write_text("name;timestamp;value\n" + rows)
+    path.write_text(path.read_text() + "train_1;2\n")
+    (gold / "csv" / "whole.csv").write_text("name;timestamp;valence;arousal\nthird;0;0;0\n")
+    write_times(gold / "times", "third", [0])
+    options = ("--format", "ratings", "--range", "-1:1", "--times", gold / "times")
+    done = affcli("import-labels", gold / "csv", gold / "out", *options)
+    assert done.returncode == 3
+    assert f"{path}, line 6: has 2 cells, expected 3" in done.stderr
+    assert [path.name for path in (gold / "out").iterdir()] == ["third.affect.parquet"]
+
+
+def test_ratings_of_many_annotators_become_a_gold_standard(affcli: Command, gold: Path) -> None:
+    for dimension, sign in (("arousal", 1), ("valence", -1)):
+        path = gold / "recola" / dimension / "train_1.csv"
+        path.parent.mkdir(parents=True)
+        rows = "".join(f"{0.03 * i:.2f};{sign * 0.1 * i:.1f};{sign * 0.2 * i:.1f}\n" for i in range(4))
+        path.write_text("time;FM1 ;FF1\n" + rows)
+    for who in ("FM1", "FF1"):
+        options = ("--columns", f"time=time,value={who}", "--range", "-1:1", "--times", gold / "times")
+        done = affcli("import-labels", gold / "recola", gold / "rated" / who, "--format", "ratings", *options)
+        assert (done.returncode, done.stderr) == (0, "affcli: 1 clip: 1 made\n")
+    done = affcli("gold", gold / "rated/FM1", gold / "rated/FF1", "-o", gold / "out")
+    assert done.returncode == 0
+    valence, arousal = affect(gold / "out", "train_1")
+    assert arousal == pytest.approx([0, 0.15, 0.3, 0.45])
+    assert valence == pytest.approx([0, -0.15, -0.3, -0.45])
+
+
+def test_the_scale_that_is_said_is_the_one_that_is_used(affcli: Command, gold: Path) -> None:
+    for path in (gold / "gold").glob("*/*.arff"):
+        path.write_text(path.read_text().replace(",1\n", ",75\n").replace(",-1\n", ",100\n"))
+    done = affcli("import-labels", gold / "gold", gold / "out", "--times", gold / "times", "--range", "0:100")
+    assert done.stderr.splitlines() == [
+        f"affcli: {gold}/gold: read as arff, valence 0:100, arousal 0:100 (--format)",
+        "affcli: 2 clips: 2 made",
+    ]
+    assert affect(gold / "out", "dev_1")[0] == [-1, 0.5, 0.5, None]
+
+
+def test_ratings_that_last_far_longer_than_the_video_are_told(affcli: Command, gold: Path) -> None:
+    source = gold / "train_1.csv"
+    source.write_text("time,valence,arousal\n0,0,0\n45,0.5,0.5\n90,1,1\n")  # in milliseconds
+    options = ("--format", "ratings", "--range", "-1:1", "--times", gold / "times")
+    done = affcli("import-labels", source, gold / "out", *options)
+    said = "ratings and videos do not last alike (train_1 90 s of 0.09 s): check --time-unit, --rate and --times"
+    assert (done.returncode, done.stderr.splitlines()[0]) == (0, f"affcli: {source}: {said}")
+    done = affcli("import-labels", source, gold / "out", *options, "--time-unit", "ms")
+    assert done.stderr == "affcli: 1 clip: 1 made\n"
+    assert affect(gold / "out", "train_1")[0] == [0, 0.5, 0.5, 1]
+    done = affcli("import-labels", source, gold / "out", *options, "--time-unit", "us")
+    assert "(train_1 9e-05 s of 0.09 s)" in done.stderr
+
+
+def test_formats_are_not_mixed_in_silence(affcli: Command, gold: Path) -> None:
+    (gold / "csv").mkdir()
+    (gold / "csv" / "a.csv").write_text("valence,arousal\n0,0.5\n")
+    header = "link,start,end,video,utterance,arousal,valence,EmotionMaxVote\n"
+    (gold / "csv" / "omg.csv").write_text(f"{header}l,0,1,v,utterance_1.mp4,0.25,-0.5,1\n")
+    done = affcli("import-labels", gold / "csv", gold / "out")
+    assert done.returncode == 3
+    assert f"{gold}/csv/omg.csv: has a line for each utterance, as OMG-Emotion has, and arousal from 0" in done.stderr
+    assert [path.name for path in (gold / "out").iterdir()] == ["a.affect.parquet"]
+
+    (gold / "gold" / "001.json").write_text('{"frames": {"00000": {"valence": 5, "arousal": -10}}}')
+    done = affcli("import-labels", gold / "gold", gold / "other")
+    assert (done.returncode, done.stderr.count("\n")) == (3, 1)
+    assert (
+        f"{gold}/gold: holds .arff and .json files, expected labels of one format; name it by --format" in done.stderr
+    )
+
+
+def test_times_that_are_not_read_are_told(affcli: Command, gold: Path) -> None:
+    source = gold / "train_1.csv"
+    source.write_text("Time,valence,arousal\n0,0,0\n0.05,0.5,0.5\n0.1,1,1\n")
+    done = affcli("import-labels", source, gold / "out")
+    assert (done.returncode, affect(gold / "out", "train_1")[0]) == (0, [0, 0.5, 1])
+    assert f"{source}: a line is a frame, and the times beside it are not read, in train_1.csv (--format" in done.stderr
+    done = affcli(
+        "import-labels", source, gold / "out", "--format", "csv", "--time-unit", "s", "--times", gold / "times"
+    )
+    assert (done.stderr, affect(gold / "out", "train_1")[0]) == ("affcli: 1 clip: 1 made\n", [0, 0.5, 0.5, 1])
+    source.write_text("frame,time,valence,arousal\n0,0,0,0\n1,0.05,0.5,0.5\n")
+    assert affcli("import-labels", source, gold / "out").stderr == "affcli: 1 clip: 1 made\n"
+
+
+def test_a_named_format_says_the_scale_that_it_brings(affcli: Command, tmp_path: Path) -> None:
+    (tmp_path / "001.json").write_text('{"frames": {"00000": {"valence": 5, "arousal": -10}}}')
+    done = affcli("import-labels", tmp_path, tmp_path / "out", "--format", "afew-va")
+    said = f"affcli: {tmp_path}: values of valence -10:10, arousal -10:10 become -1:1"
+    assert done.stderr.splitlines()[0] == said
+    assert (
+        affcli("import-labels", tmp_path, tmp_path / "other", "--format", "afew-va", "-q").stderr.count("become") == 0
+    )
 
 
 def test_interval_ratings_need_their_scale(affcli: Command, gold: Path) -> None:

@@ -22,7 +22,7 @@ from affcli.labels.affect import Affect
 from affcli.labels.csv import write_csv
 from affcli.labels.read import read_affect
 from affcli.schemas import AFFECT
-from affcli.smoothing import parse, smooth, smooth_known
+from affcli.smoothing import METHODS, parse, smooth, smooth_known
 
 PREDICT = recipes.recipe("predict", {"model": "gru-fusion"})
 N = 200
@@ -91,6 +91,13 @@ def test_each_curve_is_smoothed_as_predict_does(preds: Path, tmp_path: Path) -> 
         assert table.header.inputs == [recipes.source(preds / path.name)]
     assert "2 clips: 2 up to date" in run("smooth", preds, "-o", tmp_path / "out", "--smooth", how)
     assert "2 clips: 2 made" in run("smooth", preds, "-o", tmp_path / "out", "--smooth", "mean:1s")
+
+
+@pytest.mark.parametrize("method", sorted(METHODS))
+def test_method_and_window_are_a_smoothing_in_two_words(preds: Path, tmp_path: Path, method: str) -> None:
+    for name, words in (("one", ("--smooth", f"{method}:2s")), ("two", ("--method", method, "--window", "2s"))):
+        run("smooth", preds, "-o", tmp_path / f"{name}.parquet", *words)
+    assert (tmp_path / "one.parquet").read_bytes() == (tmp_path / "two.parquet").read_bytes()
 
 
 def test_one_table_and_one_csv(preds: Path, tmp_path: Path) -> None:
@@ -199,6 +206,49 @@ def test_tuning_leaves_out_what_is_not_predicted_and_not_labelled(preds: Path, t
         invoke("smooth", preds, "--tune", truth)
 
 
+@pytest.mark.parametrize("missing", ["hold", "interpolate", "zero"])
+def test_frames_without_a_prediction_are_filled_where_asked(
+    preds: Path, truth: Path, tmp_path: Path, missing: str
+) -> None:
+    values = curves(0, 0.3)
+    values[30:32] = np.nan
+    write(preds / "c1.affect.parquet", affect("c1", values))
+    last, then = values[29], values[32]
+    values[30:32] = {"hold": [last, last], "interpolate": [last + (then - last) / 3, last + (then - last) * 2 / 3],
+                     "zero": [[0, 0], [0, 0]]}[missing]  # fmt: skip
+    said = run("smooth", preds, "-o", tmp_path / "out", "--smooth", "mean:5", "--missing", missing)
+    assert f"2 of 400 frames had no prediction and are filled in ({missing})" in said
+    (c1, _) = read_affect(tmp_path / "out")
+    how = parse("mean:5")["valence"]
+    np.testing.assert_allclose(c1.valence, smooth(values[:, 0], np.arange(N, dtype=np.int64), how), atol=1e-12)
+    assert c1.recipe == recipes.recipe("smooth", {"smooth": "mean:5", "missing": missing}, parents=[PREDICT])
+    told = json.loads(invoke("smooth", preds, "--tune", truth, "--missing", missing).stdout)
+    scored = json.loads(invoke("score", "--ccc", preds, truth, "--missing", missing).stdout)
+    assert told["before"] == scored["concatenated"]["ccc"]
+
+
+def test_nothing_is_made_up_of_nothing(preds: Path, tmp_path: Path) -> None:
+    write(preds / "c1.affect.parquet", affect("c1", np.full((N, 2), np.nan)))
+    said = run("smooth", preds, "-o", tmp_path / "out", "--smooth", "none", "--missing", "hold")
+    assert "nothing is predicted, and so nothing is filled in: c1" in said
+    header = tables.read(tmp_path / "out" / "c1.affect.parquet", AFFECT)
+    assert header.data.column("valence").null_count == N
+    said = run("smooth", preds, "-o", tmp_path / "out", "--smooth", "none", "--missing", "zero")
+    assert f"{N} of {2 * N} frames had no prediction" in said
+
+
+def test_what_is_read_is_not_overwritten(preds: Path, tmp_path: Path) -> None:
+    run("smooth", preds, "-o", tmp_path / "out", "--smooth", "mean:5")
+    run("smooth", preds, "-o", tmp_path / "all.csv", "--smooth", "mean:5")
+    run("smooth", preds, "-o", tmp_path / "all.parquet", "--smooth", "mean:5")
+    for path in (tmp_path / "out", tmp_path / "all.csv", tmp_path / "all.parquet"):
+        held = path / "c1.affect.parquet" if path.is_dir() else path
+        before = held.read_bytes()
+        with pytest.raises(UsageError, match="is read, too, and would be lost"):
+            invoke("smooth", path, "-o", path, "--smooth", "mean:5", "--force")
+        assert held.read_bytes() == before
+
+
 def test_what_tuning_found_for_people(
     preds: Path, truth: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -240,6 +290,12 @@ def test_smoothing_twice_is_said(preds: Path, tmp_path: Path) -> None:
         (("--smooth", "mean:1s", "-o", "out.txt"), "asks for a .txt file"),
         (("--smooth", "auto", "-o", "out"), "is what a training found"),
         (("--smooth", "mean", "-o", "out"), "is not what it takes"),
+        (("--smooth", "mean:1s", "--method", "mean", "--window", "1s", "-o", "out"), "exclude each other"),
+        (("--method", "mean", "-o", "out"), "--method: needs --window"),
+        (("--window", "2s", "-o", "out"), "--window: needs --method"),
+        (("--method", "mean", "--window", "2s"), "is given without --out"),
+        (("--method", "mean", "--window", "2s", "--tune", "gt"), "are both given"),
+        (("--method", "mean", "--window", "two", "-o", "out"), "is not what it takes"),
     ],
 )
 def test_wrong_use(preds: Path, options: tuple[str, ...], said: str) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
 import json
 import subprocess
 from collections.abc import Callable
@@ -10,15 +12,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from affcli import recipes, tables
+from affcli import labels, recipes, tables
+from affcli.cli.lint_submission import lint_submission
 from affcli.labels.affect import EXPRESSIONS, Affect
 from affcli.labels.categories import ACTION_UNIT_HEADERS
+from affcli.labels.submission_advice import ADVICE
+from affcli.labels.submission_cells import _SAID
 from affcli.schemas import AFFECT
 
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
 VA = "image_location,valence,arousal"
 EXPR = f"image_location,{','.join(EXPRESSIONS)}"
 AU = f"image_location,{','.join(ACTION_UNIT_HEADERS[1]).upper()}"
+MTL = "image,valence,arousal,expression,aus"
 FRAMES = 20
 
 
@@ -46,7 +52,7 @@ def write_sample(path: Path, header: str, frames: int = FRAMES) -> Path:
     return path
 
 
-@pytest.mark.parametrize(("task", "header"), [("va", VA), ("expr", EXPR), ("au", AU)])
+@pytest.mark.parametrize(("task", "header"), [("va", VA), ("expr", EXPR), ("au", AU), ("mtl", MTL)])
 def test_what_submit_writes_lints_clean(affcli: Command, tmp_path: Path, preds: Path, task: str, header: str) -> None:
     sample, out = write_sample(tmp_path / "sample.txt", header), tmp_path / "new" / "predictions.txt"
     done = affcli("submit", preds, "--sample", sample, "-o", out, "--task", task)
@@ -54,11 +60,11 @@ def test_what_submit_writes_lints_clean(affcli: Command, tmp_path: Path, preds: 
     first, *rows = out.read_text().splitlines()
     assert (first, len(rows)) == (header, 2 * FRAMES)
     table = tables.read(preds / "v1_right.affect.parquet", AFFECT)
-    names = {"va": ("valence", "arousal"), "expr": ("expression",), "au": ACTION_UNIT_HEADERS[1]}[task]
+    names = {"va": ("valence", "arousal"), "expr": ("expression",), "au": ACTION_UNIT_HEADERS[1]}.get(task)
+    names = names or ("valence", "arousal", "expression", *ACTION_UNIT_HEADERS[1])
     assert rows[2].split(",")[0] == "v1_right/00003.jpg"
     assert [float(cell) for cell in rows[2].split(",")[1:]] == [table.column(name)[2] for name in names]
-    reference = ["--reference", preds] if task != "au" else []
-    done = affcli("lint-submission", out, "--sample", sample, *reference)
+    done = affcli("lint-submission", out, "--sample", sample, "--reference", preds)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     again = tmp_path / "again.txt"  # the task is what the sample says
     assert affcli("submit", preds, "--sample", sample, "-o", again).returncode == 0
@@ -77,6 +83,25 @@ def test_csv_on_stdin_and_filling(affcli: Command, tmp_path: Path) -> None:
     assert done.returncode == 0
     assert done.stderr == "affcli: 1 of 3 rows had no prediction and are filled in (interpolate)\n"
     assert out.read_text() == f"{VA}\nx/00001.jpg,0.500,0.000\nx/00002.jpg,0.375,0.500\nx/00003.jpg,0.250,1.000\n"
+
+
+@pytest.mark.parametrize("place", ["file", "-"])
+def test_values_past_the_scale_are_clipped_with_a_warning(affcli: Command, tmp_path: Path, place: str) -> None:
+    sample, out = tmp_path / "s.txt", tmp_path / "p.txt"
+    sample.write_text(f"{VA}\nx/00001.jpg\nx/00002.jpg\n")
+    rows = "clip,frame,valence,arousal\nx,0,1.25,0\nx,1,-1.5,1\n"
+    (tmp_path / "file").write_text(rows)
+    done = affcli("submit", tmp_path / "file" if place == "file" else "-", "--sample", sample, "-o", out, input=rows)
+    assert (done.returncode, done.stderr) == (0, "affcli: 2 values are past -1 or 1, clipped\n")
+    assert out.read_text() == f"{VA}\nx/00001.jpg,1.0,0.0\nx/00002.jpg,-1.0,1.0\n"
+
+
+def test_what_labels_write_where_nobody_annotated_is_no_prediction(affcli: Command, tmp_path: Path) -> None:
+    sample, out = tmp_path / "s.txt", tmp_path / "p.txt"
+    sample.write_text(f"{VA}\nx/00001.jpg\nx/00002.jpg\n")
+    rows = "clip,frame,valence,arousal\nx,0,0.25,0\nx,1,-5,-5\n"
+    done = affcli("submit", "-", "--sample", sample, "-o", out, input=rows)
+    assert (done.returncode, "1 of 2 frames that are asked for have no prediction" in done.stderr) == (3, True)
 
 
 def test_expressions_of_one_csv(affcli: Command, tmp_path: Path) -> None:
@@ -122,6 +147,8 @@ def test_wrong_use_ends_with_status_2(affcli: Command, tmp_path: Path, preds: Pa
     done = affcli("submit", preds, "--sample", sample, "-o", sample)
     assert (done.returncode, "is what is read" in done.stderr) == (2, True)
     assert sample.read_bytes() == before
+    done = affcli("submit", preds, "--layout", "files", "-o", tmp_path / "p", "--task", "mtl")
+    assert (done.returncode, "--task mtl: has no file for each clip" in done.stderr) == (2, True)
     done = affcli("submit", preds, "--sample", sample, "-o", tmp_path / "p.txt", "--task", "au")
     assert (done.returncode, "is of the task va" in done.stderr) == (3, True)
 
@@ -149,3 +176,57 @@ def test_a_directory_is_no_submission_in_one_file(affcli: Command, tmp_path: Pat
     done = affcli("lint-submission", preds, "--sample", write_sample(tmp_path / "sample.txt", VA))
     assert done.returncode == 3
     assert f"{preds}: is a directory, expected a submission in one file" in done.stderr
+
+
+def test_a_directory_with_a_file_of_each_clip_is_looked_at(affcli: Command, tmp_path: Path, preds: Path) -> None:
+    wanted = tmp_path / "list.txt"
+    wanted.write_text(f"v1_left,{FRAMES}\nv1_right,{FRAMES}\n")
+    for task in ("va", "expr", "au"):
+        out = tmp_path / task
+        arguments = ("--sample", wanted, "--task", task)
+        assert affcli("submit", preds, "--layout", "files", "-o", out, *arguments).returncode == 0
+        done = affcli("lint-submission", out, *arguments, "--reference", preds)
+        assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    short = tmp_path / "va" / "v1_right.txt"
+    short.write_text("\n".join(short.read_text().splitlines()[:-1]) + "\n")
+    done = affcli("lint-submission", tmp_path / "va", "--sample", wanted)
+    assert (done.returncode, done.stderr) == (4, "")
+    assert done.stdout == f"{short}:21: truncated (1): the file has 19 rows, expected 20; {ADVICE['truncated']}\n"
+    done = affcli("lint-submission", tmp_path / "va", "--sample", tmp_path / "va", "--json")  # like itself it is
+    report = json.loads(done.stdout)
+    assert (done.returncode, report["task"], report["rows"], report["clean"]) == (0, "va", 39, True)
+    done = affcli("lint-submission", short, "--sample", tmp_path / "va")
+    assert (done.returncode, f"{short}: is one file, expected a directory" in done.stderr) == (3, True)
+    done = affcli("lint-submission", tmp_path / "au", "--sample", tmp_path / "va", "--json")
+    finding = json.loads(done.stdout)["findings"][0]
+    assert (finding["kind"], finding["file"], finding["line"]) == ("header", "v1_left.txt", 1)
+    assert finding["advice"] == "copy the first line of the sample"
+
+
+def test_there_is_advice_for_every_kind_of_finding() -> None:
+    texts = [path.read_text(encoding="utf-8") for path in Path(labels.__path__[0]).glob("submission_*.py")]
+    literals = {
+        node.value
+        for text in texts
+        for call in ast.walk(ast.parse(text))
+        if isinstance(call, ast.Call) and getattr(call.func, "id", "") in {"Finding", "_some_clips"}
+        for node in ast.walk(call.args[0])
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    }
+    kinds = literals | {kind for kind, _ in _SAID.values()}
+    assert {"truncated", "reversed", "not-finite", "class-order"} <= kinds
+    assert kinds == ADVICE.keys()
+    page = inspect.getdoc(lint_submission) or ""
+    assert [kind for kind in kinds if kind not in page] == []
+
+
+def test_labels_are_a_reference(affcli: Command, tmp_path: Path, preds: Path) -> None:
+    sample, out = write_sample(tmp_path / "sample.txt", AU), tmp_path / "p.txt"
+    assert affcli("submit", preds, "--sample", sample, "-o", out).returncode == 0
+    assert affcli("submit", preds, "--layout", "files", "--task", "au", "-o", tmp_path / "AU_Set").returncode == 0
+    first, *rows = out.read_text().splitlines()
+    turned = [row.partition(",")[0] + "," + row.partition(",")[2].translate({48: "1", 49: "0"}) for row in rows]
+    out.write_text("\n".join([first, *turned]) + "\n")
+    done = affcli("lint-submission", out, "--sample", sample, "--reference", tmp_path / "AU_Set")
+    assert (done.returncode, done.stderr) == (4, "")
+    assert done.stdout.startswith(f"{out}:2: inverted (12): action units that seem to be inverted")

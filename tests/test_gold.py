@@ -91,6 +91,23 @@ def test_evaluators_count_by_their_correlation_with_the_mean_of_the_others() -> 
     np.testing.assert_array_equal(gold.evaluator_weights(halves), found)
 
 
+def test_evaluators_count_by_their_correlation_with_the_mean_of_all_as_published() -> None:
+    rng = np.random.default_rng(5)
+    ratings = [rng.normal(0, 0.2, 60).tolist() for _ in range(4)]
+    matrix = np.array(ratings)
+    wanted = np.array([np.corrcoef(own, matrix.mean(axis=0))[0, 1] for own in matrix])
+    assert wanted.min() > 0  # of noise, too: each is a part of the mean
+    found = gold.evaluator_weights([both(*ratings)], with_own=True)
+    np.testing.assert_allclose(found[:, 0], wanted / wanted.sum(), rtol=1e-12)
+    # The mean is of whoever rated a frame.
+    ratings[0][:10] = [NAN] * 10
+    matrix = np.array(ratings)
+    mean = np.nanmean(matrix, axis=0)
+    wanted = np.array([np.corrcoef(own[~np.isnan(own)], mean[~np.isnan(own)])[0, 1] for own in matrix])
+    found = gold.evaluator_weights([both(*ratings)], with_own=True)
+    np.testing.assert_allclose(found[:, 1], wanted / wanted.sum(), rtol=1e-12)
+
+
 def test_all_count_alike_where_nobody_agrees() -> None:
     assert gold.evaluator_weights([both([0.0, 0.5], [0.5, 0.0])]).tolist() == [[0.5, 0.5], [0.5, 0.5]]
     assert gold.evaluator_weights([both([0.1, 0.1], [0.1, 0.1])]).tolist() == [[0.5, 0.5], [0.5, 0.5]]
@@ -121,6 +138,13 @@ def test_cronbach_alpha_by_hand() -> None:
     assert math.isnan(gold.cronbach_alpha(np.array([[0.1, 0.2]])))
     assert math.isnan(gold.cronbach_alpha(np.array([[0.0, 0.5], [0.5, 0.0]])))
     assert math.isnan(gold.cronbach_alpha(np.zeros((2, 0))))
+
+
+def test_cronbach_alpha_of_ratings_that_cancel_out_is_undefined() -> None:
+    one = np.random.default_rng(0).uniform(-1, 1, 200)
+    total = one + (0.3 - one)
+    assert total.max() > total.min()  # by rounding alone
+    assert math.isnan(gold.cronbach_alpha(np.stack([one, 0.3 - one])))
 
 
 def test_agreement_is_pairwise_over_all_clips() -> None:

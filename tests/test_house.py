@@ -59,9 +59,10 @@ MAY_IMPORT = {
     "models": {"windows"},
     "gold": {"metrics", "prediction"},  # the AVEC gold standard of raters is there, for networks
     "decomposition": {"metrics"},
-    "sums": {"metrics"},
+    "metrics": {"exact"},
+    "sums": {"metrics", "exact"},
     "statistics": {"sums"},
-    "scoring": {"metrics", "labels", "decomposition"},
+    "scoring": {"metrics", "labels", "decomposition", "classification", "sums"},  # tasks of classes; their resampling
 }
 # Rooms and files that open files by name; the others are given arrays.
 TAKES_FILE_NAMES = {

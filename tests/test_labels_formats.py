@@ -222,6 +222,14 @@ def test_broken_omg_says_the_line(write: Write, row: str, said: str) -> None:
     assert str(error.value).startswith(f"{path}{said}")
 
 
+def test_numbers_that_no_float_holds_are_no_values(write: Write) -> None:
+    for digits, said in ((400, ", frame '00000': valence is 1000"), (5000, ": holds a number that cannot be read")):
+        path = write("001.json", f'{{"frames": {{"00000": {{"valence": 1{"0" * digits}, "arousal": 0}}}}}}')
+        with pytest.raises(InputError) as error:
+            read_afew_va(path)
+        assert str(error.value).startswith(f"{path}{said}")
+
+
 def test_omg_without_a_column(write: Write) -> None:
     with pytest.raises(
         InputError, match=r"has no columns utterance .*, expected one each of video, utterance, valence"
@@ -323,6 +331,30 @@ def test_rate_stands_for_times(write: Write) -> None:
     assert one(path, rate=Fraction(30000, 1001)).tracks["valence"].at.tolist() == [0, 33_367, 66_733]
 
 
+def test_an_empty_line_does_not_move_the_values_behind_it(write: Write) -> None:
+    for name, text in (("a.csv", "value\n0\n\n1\n"), ("b.csv", "valence,arousal\n0,0\n,\n1,1\n")):
+        with pytest.raises(InputError, match=r", line 3: is empty, expected a value in every row, since --rate counts"):
+            one(write(f"valence/{name}", text), rate=Fraction(25))
+    # At the end of a file, and where rows have times of their own, it does no harm.
+    assert len(one(write("valence/c.csv", "value\n0\n1\n\n\n"), rate=Fraction(25)).tracks["valence"].at) == 2
+    assert one(write("d.csv", "time,valence\n0,0\n,\n1,1\n")).tracks["valence"].at.tolist() == [0, 1_000_000]
+
+
+def test_empty_lines_before_the_header(write: Write) -> None:
+    path = write("a.csv", "\n\ntime;valence\n0;0.5\n1\n")
+    with pytest.raises(InputError, match=r"line 5: has 1 cell, expected 2 as in line 3"):
+        one(path)
+    path.write_text("\n\ntime;valence\n0;0.5\n")
+    same(one(path).tracks["valence"].values, [0.5])
+
+
+@pytest.mark.parametrize("columns", [None, {"time": "1", "valence": "2"}])
+def test_a_file_of_separators_alone_is_refused(write: Write, columns: dict[str, str] | None) -> None:
+    path = write("a.csv", ",,\n,,\n")
+    with pytest.raises(InputError, match=r"a\.csv: holds empty cells alone"):
+        read_foreign(path, "ratings", UNIT, columns=columns)
+
+
 def test_time_units(write: Write) -> None:
     path = write("a.csv", "time,valence\n0,0\n1.0000005,0\n2,0\n")
     assert one(path, unit="s").tracks["valence"].at.tolist() == [0, 1_000_001, 2_000_000]
@@ -367,6 +399,41 @@ def test_broken_ratings_say_the_line(write: Write, row: str, said: str) -> None:
 def test_decimal_commas_are_told(write: Write) -> None:
     with pytest.raises(InputError, match=r"line 2: valence is '0,5', .*; write decimals with a point"):
         one(write("a.csv", "time;valence\n0;0,5\n"))
+    with pytest.raises(InputError, match=r"line 2: the time is '0,5', .*; write decimals with a point"):
+        one(write("a.csv", "time;valence\n0,5;0\n"))
+
+
+def test_lines_of_arff_are_those_of_an_editor(write: Write) -> None:
+    rows = "a,0,\x0b0\na,1,0,3\n"
+    with pytest.raises(InputError, match=r"line 10: has 4 cells, expected 3 as in the lines of @attribute"):
+        read_arff(write("arousal/a.arff", ARFF + rows))
+    with pytest.raises(InputError, match=r"line 9: is 'a,0,1111.*expected a value for each attribute \(field larger"):
+        read_arff(write("arousal/a.arff", f"{ARFF}a,0,{'1' * 200_000}\n"))
+
+
+def test_a_column_for_each_annotator_is_chosen_by_name(write: Write) -> None:
+    path = write("arousal/P16.csv", "time;FM1 ;FM2 ;FF1\n0;0.1;0.2;\n0.04;0.3;0.4;0.5\n")
+    with pytest.raises(
+        InputError, match=r"has no ratings \(its columns are 'time,FM1,FM2,FF1'\).*time=NAME,value=NAME$"
+    ):
+        one(path)
+    for who, wanted in (("FM2", [0.2, 0.4]), ("FF1", [NAN, 0.5])):
+        labels = one(path, columns={"time": "time", "value": who})
+        assert (labels.clip, list(labels.tracks)) == ("P16", ["arousal"])
+        same(labels.tracks["arousal"].values, wanted)
+
+
+def test_files_as_avec_and_send_have_them(write: Write) -> None:
+    head = "@attribute Instance_name string\n@attribute frameTime numeric\n@attribute GoldStandard numeric\n"
+    for relation in ("GOLDSTANDARD", "GOLDSTANDARD_AROUSAL"):
+        path = write("arousal/train_1.arff", f"@relation {relation}\n\n{head}\n\n@data\n\n\n'train_1',0.04,-0.25\n")
+        (labels,) = read_foreign(path, "arff", UNIT)
+        assert isinstance(labels, TimedLabels)
+        assert (labels.clip, labels.tracks["arousal"].at.tolist()) == ("train_1", [40_000])
+        same(labels.tracks["arousal"].values, [-0.25])
+    target = write("target/target_1_1_normal.csv", "time, rating\n0.0,0.5\n0.5,0.75\n")
+    columns = {"time": "time", "valence": "rating"}
+    same(one(target, {"valence": Scale(0, 1)}, columns=columns).tracks["valence"].values, [0, 0.5])
 
 
 ARFF = """% gold standard

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from affcli.metrics import BLOCK, METRICS, Moments, ccc, mae, mse, pcc, rmse, sagr
+from affcli.exact import BLOCK
+from affcli.metrics import METRICS, Moments, ccc, mae, mse, pcc, rmse, sagr
 
 FOREIGN = json.loads((Path(__file__).parent / "golden" / "ccc_audmetric.json").read_text())["cases"]
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "golden" / "ccc.json"
@@ -101,8 +102,8 @@ def test_sums_are_exact() -> None:
         unit = Fraction(1, 2**1074)
         exact = [(Fraction(a), Fraction(b)) for a, b in zip(x.tolist(), y.tolist(), strict=True)]
         assert moments.truth * unit == sum(a for a, _ in exact)
-        assert moments.product * unit == sum(a * b for a, b in exact)
-        assert moments.prediction_squared * unit == sum(b * b for _, b in exact)
+        assert moments.product * unit**2 == sum(a * b for a, b in exact)
+        assert moments.prediction_squared * unit**2 == sum(b * b for _, b in exact)
 
 
 def test_an_offset_costs_no_precision() -> None:
@@ -163,6 +164,7 @@ def test_shared_reference_values_agree() -> None:
                 assert function(case["x"], case["y"]) == pytest.approx(case[key], abs=1e-12), (name, key)
 
 
-def test_values_whose_squares_vanish_leave_the_correlation_undefined() -> None:
-    assert math.isnan(pcc([0.0, 1.0], [0.0, 1e-200]))
-    assert ccc([0.0, 1.0], [0.0, 1e-200]) == pytest.approx(0, abs=1e-199)
+def test_values_whose_squares_no_float_holds_still_correlate() -> None:
+    assert pcc([0.0, 1.0], [0.0, 1e-200]) == 1.0
+    assert ccc([0.0, 1.0], [0.0, 1e-200]) == pytest.approx(4e-200, rel=1e-15)
+    assert ccc([0.0, 1e-300], [0.0, 1e-300]) == 1.0

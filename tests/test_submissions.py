@@ -16,7 +16,7 @@ from affcli.labels.categories import ACTION_UNIT_HEADERS, read_action_units, rea
 from affcli.labels.filling import filled
 from affcli.labels.read import read_text
 from affcli.labels.submission_curves import Finding
-from affcli.labels.submission_lint import lint
+from affcli.labels.submission_lint import lint, lint_files
 from affcli.labels.submissions import (
     Wanted,
     clip_path,
@@ -31,6 +31,7 @@ from affcli.labels.submissions import (
 VA = "image_location,valence,arousal"
 EXPR = f"image_location,{','.join(EXPRESSIONS)}"
 AU = f"image_location,{','.join(ACTION_UNIT_HEADERS[1]).upper()}"
+MTL = "image,valence,arousal,expression,aus"
 CLIPS = {"10-60": 40, "video5_left": 30, "video5_right": 25}
 
 
@@ -87,7 +88,11 @@ def test_the_first_line_says_task_and_columns() -> None:
     assert form_of(",".join(EXPRESSIONS[:7]), "s", pictures=False).highest == 6
     assert form_of(AU, "s", pictures=True).columns == ACTION_UNIT_HEADERS[1]
     assert form_of("image_location,arousal,valence", "s", pictures=True).columns == ("arousal", "valence")
-    for header in ("image,valence,arousal,expression,aus", "image_location", "image_location,AU1,AU1", "x,Anger"):
+    several = ("valence", "arousal", "expression", *ACTION_UNIT_HEADERS[1])
+    for header in (MTL, f"image_location,{','.join(several)}", f"{MTL},"):
+        form = form_of(header, "s", pictures=True)
+        assert (form.task, form.columns, form.numbers, form.highest, form.header) == ("mtl", several, 2, 7, header)
+    for header in ("image,valence,arousal,aus", "image_location", "image_location,AU1,AU1", "x,Anger"):
         with pytest.raises(InputError, match=r"begins with .* expected image_location,valence,arousal"):
             form_of(header, "s", pictures=True)
 
@@ -269,13 +274,13 @@ def kinds(findings: list[Finding]) -> list[tuple[str, int, int]]:
     return [(one.kind, one.line, one.count) for one in findings]
 
 
-@pytest.mark.parametrize("header", [VA, EXPR, AU])
+@pytest.mark.parametrize("header", [VA, EXPR, AU, MTL])
 def test_what_submit_writes_is_clean(linted: Lint, header: str) -> None:
     assert linted(header=header) == []
     assert linted(header=header, raw=lambda content: content[:-1]) == []
 
 
-@pytest.mark.parametrize("header", [VA, EXPR])
+@pytest.mark.parametrize("header", [VA, EXPR, AU, MTL])
 def test_and_agrees_with_where_it_comes_from(linted: Lint, header: str) -> None:
     assert linted(header=header, reference=predictions()) == []
 
@@ -283,6 +288,9 @@ def test_and_agrees_with_where_it_comes_from(linted: Lint, header: str) -> None:
 def with_line(number: int, line: str) -> Callable[[list[str]], list[str]]:
     """Line `number`, from 1, replaced."""
     return lambda lines: [*lines[: number - 1], line, *lines[number:]]
+
+
+ALL_LOST = [("header", 1, 1), ("cells", 2, 95), ("extra-rows", 2, 95), ("missing-rows", 2, 95)]
 
 
 @pytest.mark.parametrize(
@@ -311,6 +319,16 @@ def with_line(number: int, line: str) -> Callable[[list[str]], list[str]]:
         (lambda lines: [*lines, lines[-1]], [("duplicate-rows", 97, 1)]),
         (lambda lines: [lines[0], lines[2], lines[1], *lines[3:]], [("order", 2, 2)]),
         (with_line(9, "10-60/8.jpg,0.1,0.2"), [("extra-rows", 9, 1), ("missing-rows", 9, 1)]),
+        (lambda lines: [line.replace(",", ";") for line in lines], [("separator", 1, 96)]),
+        (lambda lines: [line.replace(",", "\t") for line in lines], [("separator", 1, 96)]),
+        (
+            lambda lines: [line.replace(",", ";").replace(".", ",").replace(",jpg", ".jpg") for line in lines],
+            [("separator", 1, 96), ("decimal-comma", 2, 95)],
+        ),
+        (with_line(9, "10-60/00008.jpg,0,1,-0,25"), [("decimal-comma", 9, 1)]),
+        (with_line(9, '10-60/00008.jpg,"0,1","-0,25"'), [("decimal-comma", 9, 1)]),
+        (lambda lines: [line.replace(",", " ") for line in lines], ALL_LOST),
+        (lambda lines: [f"./{line}" for line in lines], [("header", 1, 1), *ALL_LOST[2:]]),
     ],
 )
 def test_findings_of_lines(
@@ -325,6 +343,35 @@ def test_missing_last_frames_are_told_by_clip(linted: Lint) -> None:
         "one row of the sample lacks (first: '10-60/00040.jpg', line 41 of the sample); the last frame of 1 clip lacks:"
         " 10-60"
     )
+
+
+@pytest.mark.parametrize(
+    ("picture", "hint"),
+    [
+        ("10-60/8.jpg", "(first: '10-60/8.jpg', which the sample writes '10-60/00008.jpg')"),
+        ("crops\\10-60\\00008.PNG", "which the sample writes '10-60/00008.jpg')"),
+        ("10-60/00000.jpg", "(first: '10-60/00000.jpg', whose numbers begin at 00001)"),
+        ("00008.jpg", "(first: '00008.jpg', expected such as '10-60/00001.jpg')"),
+        ("10-61/00008.jpg", "(first: '10-61/00008.jpg')"),
+    ],
+)
+def test_a_picture_that_is_written_otherwise_is_told(linted: Lint, picture: str, hint: str) -> None:
+    extra, lacking = linted(with_line(9, f"{picture},0.1,0.2"))
+    assert (extra.kind, lacking.kind) == ("extra-rows", "missing-rows")
+    assert extra.message.endswith(hint)
+
+
+def test_what_is_no_file_of_text_is_refused(tmp_path: Path) -> None:
+    sample = read_sample(write_sample(tmp_path / "s.txt", VA, CLIPS))
+    with pytest.raises(InputError, match=r"none.txt: does not exist; check the path"):
+        lint(tmp_path / "none.txt", sample)
+    with pytest.raises(InputError, match=r"is a directory, expected a submission in one file; name the file"):
+        lint(tmp_path, sample)
+    (tmp_path / "p.txt").write_bytes(f"{VA}\n10-60/00001.jpg,0,0\n".encode("utf-16"))
+    with pytest.raises(InputError, match=r"is no UTF-8 text \(byte 0x00 in line 1\)"):
+        lint(tmp_path / "p.txt", sample)
+    with pytest.raises(InputError, match=r"is a directory, expected the organisers' sample file"):
+        read_sample(tmp_path)
 
 
 def test_findings_of_bytes(linted: Lint) -> None:
@@ -438,18 +485,319 @@ def test_curves_that_are_turned_round(linted: Lint) -> None:
 
 def test_argmin_for_argmax_is_below_chance(linted: Lint) -> None:
     def change(cells: NDArray[np.object_]) -> None:
-        cells[:, 0] = [str((int(cell) + 1) % 8) for cell in cells[:, 0]]
+        # Any class but the most probable one, and not always the same instead of it.
+        cells[:, 0] = [str((int(cell) + 1 + i % 7) % 8) for i, cell in enumerate(cells[:, 0])]
 
     [finding] = linted(cells_changed(change), EXPR, reference=predictions())
     assert (finding.kind, finding.line, finding.count) == ("below-chance", 2, 95)
     assert finding.message.startswith("0.0% of the classes")
+    assert finding.message.endswith("by chance: is it argmin for argmax?")
 
 
 def test_a_reference_of_other_clips_or_tasks_is_refused(linted: Lint) -> None:
     with pytest.raises(InputError, match=r"preds: has no clip in common with the sample \(c\)"):
         linted(reference=[two([0.1, 0.2])])
-    with pytest.raises(UsageError, match="of no use for action units"):
-        linted(header=AU, reference=predictions())
     bare = [Affect(one.clip, one.valence, one.arousal) for one in predictions()]
     with pytest.raises(UsageError, match="says no expression in any row"):
         linted(header=EXPR, reference=bare)
+    with pytest.raises(UsageError, match="says no au1, au2, au4, au6, au7 and 7 more in any row"):
+        linted(header=AU, reference=bare)
+
+
+# several tasks in one file
+
+
+def test_a_row_of_several_tasks_has_sixteen_cells(tmp_path: Path) -> None:
+    sample = read_sample(write_sample(tmp_path / "s.txt", MTL, {"c": 2}, ","))
+    units = {name: np.array([i % 2, 1], np.int8) for i, name in enumerate(ACTION_UNIT_HEADERS[1])}
+    clip = two([0.25, 1.5], expression=np.array([7, 0], np.int8), action_units=units)
+    values, _, clipped = answer_sample(sample, [clip])
+    write_submission(tmp_path / "p.txt", sample, values)
+    rows = ["c/00001.jpg,0.25,0.25,7,0,1,0,1,0,1,0,1,0,1,0,1", "c/00002.jpg,1.0,1.0,0" + ",1" * 12]
+    assert (tmp_path / "p.txt").read_text().splitlines() == [MTL, *rows]
+    assert clipped == 2
+    assert lint(tmp_path / "p.txt", sample) == []
+
+
+def test_a_row_of_several_tasks_is_filled_in_where_any_of_them_lacks(tmp_path: Path) -> None:
+    sample = read_sample(write_sample(tmp_path / "s.txt", MTL, {"c": 3}))
+    units = {name: np.array([0, 1, 1], np.int8) for name in ACTION_UNIT_HEADERS[1]}
+    units["au2"] = np.array([-1, -1, 1], np.int8)
+    clip = two([0.0, 0.5, 1.0], expression=np.array([1, -1, 3], np.int8), action_units=units)
+    with pytest.raises(InputError, match=r"2 of 3 frames that are asked for have no prediction \(first: clip 'c', fr"):
+        answer_sample(sample, [clip])
+    values, count, _ = answer_sample(sample, [clip], "interpolate")
+    assert (values[:, 2].tolist(), values[:, 4].tolist(), count) == ([1, 1, 3], [1, 1, 1], 2)
+    assert values[:, 0].tolist() == [0.0, 0.5, 1.0]
+    never = two([0.0, 0.5, 1.0], expression=np.full(3, -1, np.int8), action_units=units)
+    with pytest.raises(InputError, match=r"clip 'c' has no prediction of expression at all"):
+        answer_sample(sample, [never], "hold")
+
+
+@pytest.mark.parametrize(
+    ("place", "cell", "kind", "message"),
+    [
+        (1, "-5", "out-of-range", "(first: valence is '-5', which labels write where nobody annotated"),
+        (3, "8", "out-of-range", "cells outside 0 to 7 (first: expression is '8')"),
+        (3, "0.5", "not-an-integer", "(first: expression is '0.5')"),
+        (4, "2", "out-of-range", "cells outside 0 to 1 (first: au1 is '2')"),
+        (15, "nan", "not-finite", "(first: au26 is 'nan')"),
+        (15, "x", "not-a-number", "(first: au26 is 'x')"),
+    ],
+)
+def test_findings_of_several_tasks(linted: Lint, place: int, cell: str, kind: str, message: str) -> None:
+    def edit(lines: list[str]) -> list[str]:
+        cells = lines[8].split(",")
+        cells[place] = cell
+        return [*lines[:8], ",".join(cells), *lines[9:]]
+
+    [finding] = linted(edit, MTL)
+    assert (finding.kind, finding.line, finding.count) == (kind, 9, 1)
+    assert message in finding.message
+
+
+def test_curves_and_classes_of_several_tasks_are_looked_at(linted: Lint) -> None:
+    def edit(lines: list[str]) -> list[str]:
+        cells = [line.split(",") for line in lines[1:]]
+        rows = [[row[0], row[2], row[1], str((int(row[3]) + 1) % 8), *row[4:]] for row in cells]
+        return [lines[0], *map(",".join, rows)]
+
+    assert kinds(linted(edit, MTL, reference=predictions())) == [("swapped", 2, 95), ("class-order", 2, 95)]
+
+
+# the reference
+
+MANY = {f"v{i}": 200 for i in range(12)}
+
+
+def likely(seed: int, right: float) -> list[Affect]:
+    """Predictions of MANY clips that agree with those of `seed` as well as those of networks do."""
+    rng = np.random.default_rng(seed)
+    made = []
+    for clip, frames in MANY.items():
+        both = np.random.default_rng(1000 + int(clip[1:]))
+        truth, noise = np.cumsum(both.normal(size=(frames, 2)), axis=0), np.cumsum(rng.normal(size=(frames, 2)), axis=0)
+        curve = 0.5 * truth / np.abs(truth).max(axis=0) + (1 - right) * noise / np.abs(noise).max(axis=0)
+        classes = np.repeat(both.integers(0, 8, frames // 5), 5)
+        units = np.repeat(both.integers(0, 2, (frames // 5, 12)), 5, axis=0)
+        wrong, flipped = rng.random(frames) > right, rng.random((frames, 12)) > right
+        said = np.where(wrong, rng.integers(0, 8, frames), classes).astype(np.int8)
+        units = np.where(flipped, rng.integers(0, 2, (frames, 12)), units).astype(np.int8)
+        named = dict(zip(ACTION_UNIT_HEADERS[1], units.T, strict=True))
+        valence, arousal = 0.5 * curve.T
+        made.append(Affect(clip, valence, arousal, source="preds", expression=said, action_units=named))
+    return made
+
+
+@pytest.fixture
+def beside(tmp_path: Path) -> Callable[..., list[Finding]]:
+    """Findings in predictions that agree well with a reference, after `change` of their values."""
+
+    def run(header: str, change: Callable[[NDArray[np.float64]], NDArray[np.float64]]) -> list[Finding]:
+        sample = read_sample(write_sample(tmp_path / "s.txt", header, MANY))
+        values, *_ = answer_sample(sample, likely(1, 0.6))
+        write_submission(tmp_path / "p.txt", sample, change(values))
+        return lint(tmp_path / "p.txt", sample, likely(2, 1.0))
+
+    return run
+
+
+def by_clip(change: Callable[[NDArray[np.float64]], NDArray[np.float64]]) -> Callable[..., NDArray[np.float64]]:
+    return lambda values: np.concatenate([change(clip) for clip in np.split(values, len(MANY))])
+
+
+@pytest.mark.parametrize("header", [VA, EXPR, AU, MTL])
+def test_nothing_is_said_of_predictions_that_agree_as_well_as_networks_do(beside: Lint, header: str) -> None:
+    assert beside(header, lambda values: values) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "kind", "message"),
+    [
+        (lambda values: values[:, ::-1], "swapped", "valence and arousal seem to be swapped: correlation"),
+        (by_clip(lambda clip: clip[::-1]), "reversed", "the curves of 12 clips run backwards in time"),
+        (lambda values: values * [1, -1], "opposite", "arousal seems to have the opposite sign: mean correlation"),
+    ],
+)
+def test_curves_of_many_clips(
+    beside: Lint, change: Callable[[NDArray[np.float64]], NDArray[np.float64]], kind: str, message: str
+) -> None:
+    [finding] = beside(VA, change)
+    assert (finding.kind, finding.line) == (kind, 2)
+    assert finding.message.startswith(message)
+
+
+AFFECTNET = [0, 6, 5, 4, 1, 2, 3, 7]  # the number that each class of the challenge has there
+
+
+@pytest.mark.parametrize(
+    ("change", "kind", "message"),
+    [
+        (lambda values: (values + 1) % 8, "class-order", "the classes seem to be moved on by 1: "),
+        (lambda values: (values - 1) % 8, "class-order", "the classes seem to be moved back by 1: "),
+        (lambda values: np.array(AFFECTNET)[values.astype(int)], "class-order", "seem to be in the order of AffectNet"),
+    ],
+)
+def test_classes_in_another_order(
+    beside: Lint, change: Callable[[NDArray[np.float64]], NDArray[np.float64]], kind: str, message: str
+) -> None:
+    [finding] = beside(EXPR, change)
+    assert (finding.kind, finding.line, finding.count) == (kind, 2, 2400)
+    assert message in finding.message
+
+
+def test_any_other_numbering_of_the_very_reference_is_told(linted: Lint) -> None:
+    def change(cells: NDArray[np.object_]) -> None:
+        cells[:, 0] = [str([3, 0, 2, 1, 4, 7, 6, 5][int(cell)]) for cell in cells[:, 0]]
+
+    [finding] = linted(cells_changed(change), EXPR, reference=predictions())
+    assert (finding.kind, finding.count) == ("class-order", 95)
+    assert "the classes seem to be numbered otherwise, 0 for 1, 1 for 3, 3 for 0, 5 for 7, 7 for 5: " in finding.message
+
+
+@pytest.mark.parametrize("header", [VA, EXPR, AU])
+def test_a_clip_from_last_to_first(linted: Lint, header: str) -> None:
+    def change(cells: NDArray[np.object_]) -> None:
+        cells[40:70] = cells[40:70][::-1].copy()
+
+    [finding] = linted(cells_changed(change), header, reference=predictions())
+    assert (finding.kind, finding.line, finding.count) == ("reversed", 42, 1)
+
+
+def test_a_hill_from_last_to_first(tmp_path: Path) -> None:
+    sample = read_sample(write_sample(tmp_path / "s.txt", VA, {"c": 40}))
+    hill = np.sin(np.linspace(0.05, np.pi, 40))
+    write_submission(tmp_path / "p.txt", sample, np.stack([hill[::-1], hill[::-1]], axis=1))
+    [finding] = lint(tmp_path / "p.txt", sample, [two(hill.tolist())])
+    assert finding.kind == "reversed"
+
+
+def test_one_column_of_the_opposite_sign_in_few_clips(linted: Lint) -> None:
+    def change(cells: NDArray[np.object_]) -> None:
+        cells[:, 0] = [repr(-float(cell)) for cell in cells[:, 0]]
+
+    [finding] = linted(cells_changed(change), reference=predictions())
+    assert (finding.kind, finding.line, finding.count) == ("opposite", 2, 3)
+    assert finding.message.startswith("valence seems to have the opposite sign: mean correlation with the reference ov")
+
+
+def test_action_units_inverted_or_in_another_order(beside: Lint) -> None:
+    [finding] = beside(AU, lambda values: 1 - values)
+    assert (finding.kind, finding.line, finding.count) == ("inverted", 2, 12)
+    [finding] = beside(AU, lambda values: np.where(np.arange(12) == 4, 1 - values, values))
+    assert (finding.kind, finding.count) == ("inverted", 1)
+    assert "0 for 1, by the reference (phi): au7 (-0." in finding.message
+    # The order of 2020 first, then what it has not.
+    old = [ACTION_UNIT_HEADERS[1].index(name) for name in ACTION_UNIT_HEADERS[0] if name != "au20"]
+    rest = [place for place in range(12) if place not in old]
+    [finding] = beside(AU, lambda values: values[:, [*old, *rest]])
+    assert finding.kind == "column-order"
+    assert "au7 holds au12 (0." in finding.message
+
+
+@pytest.mark.parametrize("header", [VA, EXPR, AU])
+@pytest.mark.parametrize(("rows", "said"), [(1, "1 row late"), (-1, "1 row early"), (3, "3 rows late")])
+def test_rows_that_are_shifted(linted: Lint, header: str, rows: int, said: str) -> None:
+    def change(cells: NDArray[np.object_]) -> None:
+        clip = cells[40:70].copy()
+        cells[40:70] = (
+            np.concatenate([clip[:1]] * rows + [clip[: 30 - rows]]) if rows > 0 else clip[[*range(1, 30), 29]]
+        )
+
+    found = linted(cells_changed(change), header, reference=predictions())
+    [finding] = [one for one in found if one.kind != "padding"]  # the last row is there twice
+    assert (finding.kind, finding.line, finding.count) == ("shifted", 42, 1)
+    assert finding.message == f"clips whose rows stand {said}, by the reference: video5_left"
+
+
+@pytest.mark.parametrize("header", [VA, EXPR, AU, MTL])
+def test_a_header_without_rows_is_one_finding_also_beside_a_reference(linted: Lint, header: str) -> None:
+    assert kinds(linted(lambda lines: lines[:1], header, reference=predictions())) == [("missing-rows", 2, 95)]
+
+
+def test_a_shift_is_told_where_the_first_row_of_its_clip_stands(linted: Lint) -> None:
+    def edit(lines: list[str]) -> list[str]:
+        rows = [line.split(",", 1) for line in lines[41:71]]
+        moved = [f"{a},{b}" for (a, _), (_, b) in zip(rows[1:], rows[:-1], strict=True)]
+        return [*lines[:41], *moved, *lines[71:]]  # the first row of the clip lacks
+
+    found = linted(edit, reference=predictions())
+    assert kinds(found) == [("missing-rows", 42, 1), ("shifted", 42, 1)]
+
+
+# a file for each clip
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Callable[..., list[Finding]]:
+    """Findings in the files that `submit --layout files` writes of `predictions()`, after `edit` of the directory."""
+
+    def run(
+        edit: Callable[[Path], object] = lambda _: None, task: str = "va", reference: list[Affect] | None = None
+    ) -> list[Finding]:
+        wanted = [Wanted(clip, default_form(task), frames) for clip, frames in CLIPS.items()]
+        answers = answer_clips(wanted, predictions(), "list")
+        for one, values in zip(wanted, answers.values, strict=True):
+            write_clip(clip_path(tmp_path / "all", one.clip), one.form, values)
+        edit(tmp_path / "all")
+        return lint_files(tmp_path / "all", wanted, reference)
+
+    return run
+
+
+@pytest.mark.parametrize("task", ["va", "expr", "au"])
+def test_files_of_clips_are_clean(files: Lint, task: str) -> None:
+    assert files(task=task) == []
+    assert files(task=task, reference=predictions()) == []
+
+
+def rewritten(name: str, change: Callable[[list[str]], list[str]]) -> Callable[[Path], object]:
+    def edit(directory: Path) -> None:
+        lines = (directory / f"{name}.txt").read_text().splitlines()
+        (directory / f"{name}.txt").write_text("\n".join(change(lines)) + "\n")
+
+    return edit
+
+
+@pytest.mark.parametrize(
+    ("edit", "found"),
+    [
+        (rewritten("10-60", lambda lines: lines[:-1]), ("truncated", 41, 1, "10-60.txt")),
+        (rewritten("10-60", lambda lines: [*lines, lines[-2]]), ("extra-rows", 42, 1, "10-60.txt")),
+        (rewritten("video5_left", lambda lines: lines[1:]), ("header", 1, 1, "video5_left.txt")),
+        (rewritten("video5_left", lambda lines: lines[:1]), ("truncated", 2, 30, "video5_left.txt")),
+        (rewritten("video5_left", with_line(9, "-5,-5")), ("out-of-range", 9, 2, "video5_left.txt")),
+        (rewritten("video5_left", with_line(9, "0.1")), ("cells", 9, 1, "video5_left.txt")),
+        (rewritten("video5_left", with_line(9, "0,5,0,25")), ("decimal-comma", 9, 1, "video5_left.txt")),
+        (lambda directory: (directory / "video5_right.txt").unlink(), ("missing-files", 1, 1, "video5_right.txt")),
+        (lambda directory: (directory / "x.txt").write_text("valence,arousal\n"), ("extra-files", 1, 1, "x.txt")),
+        (lambda directory: (directory / "video5_right.txt").write_text(""), ("unreadable", 1, 1, "video5_right.txt")),
+    ],
+)
+def test_findings_of_files(files: Lint, edit: Callable[[Path], object], found: tuple[str, int, int, str]) -> None:
+    [finding] = files(edit)
+    assert (finding.kind, finding.line, finding.count, finding.file) == found
+
+
+def test_one_finding_of_a_kind_tells_the_first_file_and_how_many(files: Lint) -> None:
+    def edit(directory: Path) -> None:
+        for clip in ("10-60", "video5_right"):
+            rewritten(clip, lambda lines: lines[:-2])(directory)
+
+    [finding] = files(edit)
+    assert (finding.file, finding.line, finding.count) == ("10-60.txt", 40, 4)
+    assert finding.message == "the file has 38 rows, expected 40; so in 2 files"
+
+
+def test_curves_of_files_are_told_by_their_file_and_line(files: Lint) -> None:
+    def swap(lines: list[str]) -> list[str]:
+        return [lines[0], *(",".join(reversed(line.split(","))) for line in lines[1:])]
+
+    def edit(directory: Path) -> None:
+        for clip in CLIPS:
+            rewritten(clip, swap)(directory)
+        rewritten("video5_right", lambda lines: [*lines[:20], *[lines[19]] * 6])(directory)
+
+    padded, swapped = files(edit, reference=predictions())
+    assert (padded.kind, padded.file, padded.line, padded.count) == ("padding", "video5_right.txt", 21, 6)
+    assert (swapped.kind, swapped.file, swapped.line, swapped.count) == ("swapped", "10-60.txt", 2, 95)

@@ -22,7 +22,7 @@ from affcli.errors import AffcliError, OutputError, UsageError
 COMMANDS = (
     *("demo", "probe", "extract-faces", "extract-audio", "embed", "encoders", "export-crops", "import-crops"),
     *("import-openface", "import-labels", "window", "train", "import-checkpoint", "predict", "score", "info"),
-    *("submit", "lint-submission", "gold", "smooth"),
+    *("submit", "lint-submission", "gold", "smooth", "export-labels"),
 )
 GROUPS = ("models",)  # commands that have commands of their own
 _MOST_FILES = 65_536  # that are open at a time: a mapped array holds one

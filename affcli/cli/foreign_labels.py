@@ -110,11 +110,12 @@ def import_foreign(source: Path, out: Path, how: Reading, force: bool) -> None:
     recipe = how.recipe()
     ends: list[str] = []
     half: list[str] = []
+    odd: list[str] = []
     for clip, group in progress(groups.items(), "import-labels", "clip", len(groups)):
         with run.clip():
             labels = _one(clip, group)
             target = target_of(out, clip, next(iter(labels.paths.values())))
-            found = _times(how.times, clip) if how.times else None
+            found = clip_times(how.times, clip) if how.times else None
             inputs = [
                 recipes.source(path) | ({"holds": holds} if holds else {}) for holds, path in labels.paths.items()
             ]
@@ -131,13 +132,29 @@ def import_foreign(source: Path, out: Path, how: Reading, force: bool) -> None:
                 ends.append(f"{clip} {len(affect)}")
             if not affect.valid.any():
                 half.append(clip)
+            if found and how.timed and (spans := _odd_spans(labels, found[1])):
+                odd.append(f"{clip} {spans}")
     if ends:
         log.warning(
             "%s: clips end with the last labelled frame (%s); --times DIR tells their frames", source, some(ends)
         )
+    if odd:
+        log.warning(
+            "%s: ratings and videos do not last alike (%s): check --time-unit, --rate and --times", source, some(odd)
+        )
     if half:
         log.warning("%s: no frame has both valence and arousal in %s", source, some(half))
     run.close()
+
+
+def _odd_spans(labels: Labels, time_us: NDArray[np.int64]) -> str:
+    """How long the ratings last beside the frames, where one is more than twice the other; else ""."""
+    from affcli.labels.foreign import TimedLabels
+
+    if not isinstance(labels, TimedLabels):
+        return ""
+    rated, seen = labels.last / 1e6, int(time_us[-1] - time_us[0]) / 1e6
+    return "" if seen / 2 <= rated <= 2 * seen else f"{rated:g} s of {seen:g} s"
 
 
 def facts(affect: Affect, name: str) -> dict[str, object]:
@@ -182,8 +199,12 @@ def _groups(run: Run, source: Path, how: Reading) -> dict[str, list[Labels]]:
         if len(run.failures) > before:
             broken.append(path)
     for dimension, stem in map(dimension_of, broken if how.format in label_options.TIMED else ()):
-        if dimension:
-            groups.pop(stem, None)
+        # The other half of a clip is in the clip of that name, or in a file of that name, which names its clips itself.
+        halves = [
+            clip for clip, group in groups.items() if stem in (clip, *(dimension_of(one.path)[1] for one in group))
+        ]
+        for clip in halves if dimension else ():
+            del groups[clip]
     run.clips = len(groups) + len(broken)
     return dict(sorted(groups.items()))
 
@@ -220,7 +241,7 @@ def _laid(labels: Labels, time_us: NDArray[np.int64] | None, how: Reading) -> Af
     return labels.affect(time_us) if isinstance(labels, ClipLabel) else labels.affect(time_us, how.method, how.delay_us)
 
 
-def _times(directory: Path, clip: str) -> tuple[Path, NDArray[np.int64]]:
+def clip_times(directory: Path, clip: str) -> tuple[Path, NDArray[np.int64]]:
     """The table that tells the times of a clip's frames, and the times, (n,) us.  Raises InputError without one."""
     from affcli import tables
     from affcli.clips import table_path

@@ -14,7 +14,7 @@ import typer
 
 from affcli.cli.agreement import print_agreement
 from affcli.cli.options import FORCE
-from affcli.cli.own_tables import spare_others
+from affcli.cli.own_tables import spare_inputs, spare_others
 from affcli.cli.progress import progress
 from affcli.cli.ratings import RatedClip, rated_clips, read_ratings
 from affcli.cli.runs import Run
@@ -32,6 +32,7 @@ log = logging.getLogger(__name__)
 
 DIMENSIONS = ("valence", "arousal")
 STEP = "gold"
+BY_EVALUATOR = ("ewe", "ewe2005")  # methods that give each annotator a weight of its own
 SOURCES = typer.Argument(
     ...,
     metavar="RATINGS...",
@@ -43,8 +44,8 @@ METHOD = typer.Option(
     "mean",
     "--method",
     help="mean: all count alike; ewe: the evaluator-weighted estimator, each counts by the correlation with the mean "
-    "of the others; centred: all moved to one mean over the clip, to which each adds as it agrees with the others "
-    "(AVEC 2016).",
+    "of the others; ewe2005: the same with the mean of all, as Grimm and Kroschel (2005) have it; centred: all moved "
+    "to one mean over the clip, to which each adds as it agrees with the others (AVEC 2016).",
 )
 DELAY = typer.Option(
     "0",
@@ -63,7 +64,7 @@ CLIP = typer.Option(None, "--clip", metavar="NAME", help="The clip of files that
 def gold(
     sources: list[Path] = SOURCES,
     out: Path = OUT,
-    method: Literal["mean", "ewe", "centred"] = METHOD,
+    method: Literal["mean", "ewe", "ewe2005", "centred"] = METHOD,
     delay: str = DELAY,
     min_raters: int = MIN_RATERS,
     rate: str | None = RATE,
@@ -154,7 +155,9 @@ class _Gold:
                 np.stack([gold.moved(rated, time_us, by) for rated, by in zip(whole, found, strict=True)])
                 for whole, time_us in zip(values, times, strict=True)
             ]
-        weights = gold.evaluator_weights(moved) if method == "ewe" else np.full((len(found), 2), 1 / len(found))
+        weights = np.full((len(found), 2), 1 / len(found))
+        if method in BY_EVALUATOR:
+            weights = gold.evaluator_weights(moved, with_own=method == "ewe2005")
 
         def agree(ratings: list[NDArray[np.float64]]) -> dict[str, Agreement]:
             return {name: gold.agreement([r[..., c] for r in ratings]) for c, name in enumerate(DIMENSIONS)}
@@ -186,7 +189,7 @@ class _Gold:
         }
         if self.delay is None:
             config["delays"] = self.delays
-        if self.method == "ewe":
+        if self.method in BY_EVALUATOR:
             config |= {f"{name}_weights": self.weights[:, column].tolist() for column, name in enumerate(DIMENSIONS)}
         if rate:
             config["rate"] = str(exact_rate(rate))
@@ -209,7 +212,7 @@ class _Gold:
                 "delay": self.delays[k],
                 "ccc": {dimension: _plain(found.each[k]) for dimension, found in self.agreement.items()},
             }
-            if self.method == "ewe":
+            if self.method in BY_EVALUATOR:
                 each[name]["weight"] = {name: float(self.weights[k, c]) for c, name in enumerate(DIMENSIONS)}
         return {
             "method": self.method,
@@ -248,10 +251,12 @@ def _write(run: Run, out: Path, clips: list[RatedClip], made: _Gold, recipe: Rec
     annotated = 0
     digests: dict[str, dict[str, str]] = {}
     empty: list[str] = []
+    half: list[str] = []
     for one, values in progress(list(zip(clips, made.moved, strict=True)), STEP, "clip", len(clips)):
         with run.clip():
             path = table_path(out, one.name, "affect")
             spare_others(path, STEP)
+            spare_inputs(path, one.sources.values())
             for source in one.sources.values():
                 if source not in digests:
                     digests[source] = recipes.source(Path(source))
@@ -260,7 +265,7 @@ def _write(run: Run, out: Path, clips: list[RatedClip], made: _Gold, recipe: Rec
             known = int(np.count_nonzero(~np.isnan(standard).any(axis=1)))
             annotated += known
             if not known:
-                empty.append(one.name)
+                (empty if np.isnan(standard).all() else half).append(one.name)
             if not force and tables.keep(path, AFFECT, recipe, inputs):
                 run.keep()
                 continue
@@ -270,13 +275,18 @@ def _write(run: Run, out: Path, clips: list[RatedClip], made: _Gold, recipe: Rec
         log.warning(
             "fewer than %d annotators rated any frame of %s: nothing is annotated", made.min_raters, some(empty)
         )
+    if half:
+        log.warning("no frame has both valence and arousal in %s", some(half))
     return annotated
 
 
 def _warn(made: _Gold) -> None:
-    """Name whoever agrees with nobody."""
+    """Name whoever agrees with nobody in what was rated at all: some data sets have valence alone."""
+    import numpy as np
+
     from affcli.gold import ALONE
 
-    for dimension, found in made.agreement.items():
-        for k in found.alone:
+    for column, (dimension, found) in enumerate(made.agreement.items()):
+        rated = any(not np.isnan(clip[..., column]).all() for clip in made.moved)
+        for k in found.alone if rated else ():
             log.warning("%s agrees with nobody in %s (no CCC above %g)", made.annotators[k], dimension, ALONE)

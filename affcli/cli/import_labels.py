@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import typer
 
 from affcli.cli import label_options
-from affcli.cli.foreign_labels import facts, import_foreign, reading, target_of
+from affcli.cli.foreign_labels import Reading, facts, import_foreign, reading, target_of
 from affcli.cli.options import FORCE, OUT
-from affcli.cli.progress import progress
+from affcli.cli.progress import progress, say
 from affcli.cli.runs import Run
 from affcli.errors import InputError, SchemaError, UsageError, some
 
@@ -84,7 +84,9 @@ def import_labels(
     value is that of every frame. ratings, arff, and csv with --columns, --time-unit, --rate or --range have values at
     times of their own, counted from the clip's first frame: each frame gets its value by its real time, and is not
     annotated before the first rating and after the last. A file may hold one dimension, where a column, the end of its
-    name (_valence, _arousal) or its directory (valence, arousal) says which; the other may be in a second file.
+    name (_valence, _arousal) or its directory (valence, arousal) says which; the other may be in a second file. Of
+    files with a column for each annotator, import each to an OUT of its own, by --columns time=NAME,value=ANNOTATOR:
+    affcli gold brings them together.
     """
     from affcli import recipes, tables
     from affcli.labels.categories import with_categories
@@ -92,13 +94,16 @@ def import_labels(
 
     asked = label_options.Asked(columns, time_unit, rate, range, times, resample, delay)
     if foreign := _foreign_format(source, format, asked, [expressions, action_units]):
-        import_foreign(source, out, reading(foreign, asked), force)
+        how = reading(foreign, asked)
+        _tell(source, how, told=format is not None)
+        import_foreign(source, out, how, force)
         return
     run = Run(0)
-    clips = _clips(run, source, expressions, action_units, _ENDINGS.get(format or ""))
+    clips = _clips(run, source, expressions, action_units, format)
     told = EXPRESSIONS if any(one.has_expressions for one in clips) or expressions else {}
     recipe = recipes.recipe("import-labels", RULE | told | (ACTION_UNITS if action_units else {}))
     seen: dict[str, Path] = {}
+    bare: list[str] = []
     for one in progress(clips, "import-labels", "clip", len(clips)):
         with run.clip():
             if one.name in seen:
@@ -121,6 +126,10 @@ def import_labels(
             tables.write(
                 target, AFFECT, affect.columns(), recipe=recipe, inputs=inputs, facts=facts(affect, one.format)
             )
+            if one.affect is not None and not affect.valid.any():
+                bare.append(one.name)
+    if bare:
+        log.warning("%s: no frame has both valence and arousal in %s", source, some(bare))
     run.close()
 
 
@@ -163,35 +172,46 @@ def _foreign_format(
 
     Raises UsageError where the options do not go with it.
     """
-    from affcli.labels.formats import FORMATS, detect
-    from affcli.labels.scales import described
+    from affcli.labels.formats import FORMATS, detect, refuse_mixture
 
     given = asked.given()
     found = name or (detect(source) if source not in others else "")
     if found == "csv" and not given:
         found = ""
     if found not in FORMATS:
+        if name is None:
+            refuse_mixture(source)
         if given:
             what = f"{found} has one line per frame, -1 to 1" if found else f"{source} is no file that tells its format"
             raise label_options.unfit(given[0], what)
         return ""
     if any(others):
         raise label_options.unfit("--expressions, --action-units", f"they go with files of aff-wild2, not of {found}")
-    if name is None:
-        log.warning("%s: read as %s, %s (--format)", source, found, described(FORMATS[found].scales or {}))
     return found
 
 
+def _tell(source: Path, how: Reading, *, told: bool) -> None:
+    """Say which format and scale the files are taken for; of a format that was `told`, a scale that is converted."""
+    from affcli.labels.scales import UNIT, described
+
+    if not told:
+        log.warning("%s: read as %s, %s (--format)", source, how.format, described(how.scales))
+    elif any(scale != UNIT[name] for name, scale in how.scales.items()):
+        say(f"{source}: values of {described(how.scales)} become -1:1")
+
+
 def _clips(
-    run: Run, source: Path, expressions: Path | None, action_units: Path | None, ending: str | None
+    run: Run, source: Path, expressions: Path | None, action_units: Path | None, format: label_options.Name | None
 ) -> list[_Clip]:
     """Every clip that there are labels of; files of valence and arousal that cannot be read are reported."""
     from affcli import recipes
     from affcli.labels.categories import category_files
+    from affcli.labels.formats import column_of_times
     from affcli.labels.read import read_text, text_files
 
     faces = category_files(expressions) if expressions else {}
     units = category_files(action_units) if action_units else {}
+    ending = _ENDINGS.get(format or "")
     files = [] if source in (expressions, action_units) else text_files(source)
     if others := [path for path in files if ending and path.suffix.lower() != ending]:
         raise UsageError(
@@ -202,12 +222,21 @@ def _clips(
     for path in progress(files, "import-labels", "file", len(files)):
         read: list[Affect] = []
         with run.report():
+            if format is None:
+                _refuse_utterances(path)
             read = read_text(path)
             made = recipes.source(path)
             clips += [_Clip(a.clip, a, made, path, faces.get(a.clip), units.get(a.clip)) for a in read]
         # A file that cannot be read has no clip but that of its name, which then is not one without such a file.
         known |= {affect.clip for affect in read} or {path.stem}
         run.clips += max(1, len(read))
+    if format is None and (timed := [path.name for path in files if column_of_times(path)]):
+        log.warning(
+            "%s: a line is a frame, and the times beside it are not read, in %s (--format csv --time-unit s "
+            "--times DIR reads them)",
+            source,
+            some(timed),
+        )
     alone = sorted({*faces, *units} - known) if source.is_dir() or not files else []
     if files and not source.is_dir():
         for option, labels in (("--expressions", faces), ("--action-units", units)):
@@ -219,6 +248,19 @@ def _clips(
         path = faces[name] if name in faces else units[name]
         clips.append(_Clip(name, None, None, path, faces.get(name), units.get(name)))
     return clips
+
+
+def _refuse_utterances(path: Path) -> None:
+    """Raise InputError where a CSV among others has a line per utterance, and another scale: nothing else tells."""
+    from affcli.labels.formats import detect
+
+    if path.suffix.lower() == ".csv" and detect(path) == "omg":
+        raise InputError(
+            path,
+            "has a line for each utterance, as OMG-Emotion has, and arousal from 0 to 1",
+            expected="a line for each frame, -1 to 1, as the files beside it",
+            advice="import it by itself",
+        )
 
 
 def _is_part_of(target: Path, one: _Clip, recipe: Recipe, inputs: list[dict[str, str]]) -> bool:

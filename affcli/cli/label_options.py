@@ -34,7 +34,7 @@ COLUMNS = typer.Option(
     help="With csv, ratings and arff: which columns are time, valence, arousal and clip, by name; or, where the file "
     "has no line of names, by number from 1. value is one of which the file's place tells whether it is valence.",
 )
-TIME_UNIT = typer.Option(None, "--time-unit", help="Unit of the column time; frame counts frames from 0 [s].")
+TIME_UNIT = typer.Option(None, "--time-unit", help="Unit of the column time, s by default; frame counts frames from 0.")
 RATE = typer.Option(
     None,
     "--rate",
@@ -58,7 +58,7 @@ TIMES = typer.Option(
 RESAMPLE = typer.Option(
     None,
     "--resample",
-    help="How a frame gets its value from ratings at other times: the nearest, or a line between two [nearest].",
+    help="How a frame gets its value from ratings at other times: the nearest (as by default), or a line between two.",
 )
 DELAY = typer.Option(
     None,
@@ -66,7 +66,7 @@ DELAY = typer.Option(
     min=0.0,
     max=60.0,
     metavar="SECONDS",
-    help="Raters react late: move ratings earlier by this much [0].",
+    help="Raters react late: move ratings earlier by this much, by default not at all.",
 )
 
 
@@ -160,12 +160,12 @@ def scales(text: str | None, own: Scales | None, name: str) -> Scales:
 
 
 def _scale(text: str, bounds: str) -> Scale:
-    from affcli.labels.scales import NUMBER, Scale
+    from affcli.labels.scales import Scale
 
-    low, _, high = (piece.strip() for piece in bounds.partition(":"))
-    if not NUMBER.fullmatch(low) or not NUMBER.fullmatch(high) or not float(low) < float(high):
-        raise _no_range(text, bounds)
-    return Scale(float(low), float(high))
+    try:
+        return Scale.from_text(bounds)
+    except ValueError as error:
+        raise _no_range(text, bounds) from error
 
 
 def _no_range(text: str, part: str) -> UsageError:

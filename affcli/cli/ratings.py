@@ -116,7 +116,7 @@ def _clip(name: str, rated: dict[str, Affect], annotators: list[str], rate: Frac
         if len(one) != len(first):
             raise SchemaError(
                 one.source,
-                f"clip '{name}' has {len(one)} frames",
+                f"clip '{name}' has {len(one)} frame{'s' * (len(one) != 1)}",
                 expected=f"{len(first)} as in {first.source}",
                 advice="bring all ratings to the frames of the video",
             )

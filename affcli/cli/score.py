@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import logging
 import math
 import sys
@@ -18,11 +17,16 @@ from affcli.errors import UsageError, some
 if TYPE_CHECKING:
     from affcli.cli.score_report import Asked
     from affcli.labels.affect import Affect
+    from affcli.labels.scales import Scale
+    from affcli.labels.tasks import TaskLabels
     from affcli.scoring import Scores
 
 log = logging.getLogger(__name__)
 
-SIDE = "an affect table, a CSV (clip,frame,valence,arousal), an Aff-Wild2 text file, a directory of one of these, or -"
+SIDE = (
+    "an affect table, a CSV (clip,frame,valence,arousal), an Aff-Wild2 text file, a directory of one of these, a "
+    "challenge submission, multi-task labels, or -"
+)
 NEED_TRUTH = ("ccc", "pcc")  # undefined where the truth is constant
 BELOW = 6  # exit status of a CCC below --min-ccc
 
@@ -38,11 +42,40 @@ def score(
     mse: bool = typer.Option(False, "--mse", help="Mean squared error, 0 to 4."),
     mae: bool = typer.Option(False, "--mae", help="Mean absolute error, 0 to 2."),
     sagr: bool = typer.Option(False, "--sagr", help="Sign agreement, 0 to 1."),
+    task: Literal["va", "expr", "au", "mtl"] | None = typer.Option(
+        None,
+        "--task",
+        help="Valence and arousal, expressions, action units, or all of them together (multi-task). By default what "
+        "the first lines of the files say, or else va.",
+    ),
+    classes: int | None = typer.Option(
+        None,
+        "--classes",
+        min=7,
+        max=8,
+        metavar="7|8",
+        help="With --task expr: how many classes the list has, 7 as in 2020 or 8 as since ABAW3. By default as the "
+        "header of the ground truth has, or 8 where it has none.",
+    ),
+    formula: Literal["2021", "2020"] | None = typer.Option(
+        None,
+        "--formula",
+        help="With --task expr and au: 2020 makes the measure of the first ABAW challenge the headline: .67 F1 + .33 "
+        "accuracy, or .5 and .5 of action units; 2021, the default, as since then, F1 alone.",
+    ),
+    ranges: list[str] | None = typer.Option(
+        None,
+        "--range",
+        metavar="LOW:HIGH",
+        help="Scale of the values of text, which becomes -1 to 1: -10:10 for both sides; or preds=0:1 and gt=-5:5, "
+        "once each. A value off it is an error. On a scale that reaches below -1, -5 is a value, and only an empty "
+        "cell is not annotated.",
+    ),
     missing: Literal["error", "hold", "interpolate", "zero"] = typer.Option(
         "error",
         "--missing",
         help="What an annotated frame without a prediction gets: error refuses, hold the value before it, interpolate "
-        "the line between its neighbours, zero 0.",
+        "the line between its neighbours (of classes the nearest), zero 0.",
     ),
     align: Literal["crop", "pad"] | None = typer.Option(
         None,
@@ -50,11 +83,11 @@ def score(
         help="Clips of two lengths, else refused: crop leaves out the frames past the shorter one, pad takes them as "
         "not predicted.",
     ),
-    mask: Literal["joint", "each"] = typer.Option(
-        "joint",
+    mask: Literal["joint", "each"] | None = typer.Option(
+        None,
         "--mask",
         help="Which frames count: joint, as the challenges do, those with valence and arousal both annotated; each, "
-        "those with valence for valence, and those with arousal for arousal.",
+        "those with valence for valence, and those with arousal for arousal. By default joint.",
     ),
     per_clip: bool = typer.Option(False, "--per-clip", help="Every clip's own scores too, and the worst and the best."),
     by: Literal["split", "subject"] | None = typer.Option(
@@ -92,12 +125,21 @@ def score(
     latex: bool = typer.Option(False, "--latex", help="The tables as LaTeX."),
     markdown: bool = typer.Option(False, "--markdown", help="The tables as Markdown."),
 ) -> None:
-    """Score predicted valence and arousal against the ground truth, which comes last.
+    """Score predicted valence and arousal, expressions or action units against the ground truth, which comes last.
 
     Writes one JSON object to stdout, or tables for people. "concatenated" is the headline: each metric over all
     annotated frames of all clips, for valence, arousal, and the mean of both. "mean_over_clips" averages the clips' own
     scores instead. "coverage" is the share of annotated frames that were predicted. Without a metric option, all of
     them.
+
+    Expressions (--task expr) have macro F1 over the fixed list of classes, in which one that never comes up counts 0,
+    accuracy, the F1 of each class, and "confusion", a row for each true class; they come from label files of Aff-Wild2,
+    affect tables, or CSV (clip,frame,expression). Action units (au) have the mean of their F1, in which one that is
+    never present counts 0, the F1 of each unit, accuracy, and how often each was absent and present; from label files
+    and affect tables. The multi-task score (mtl) is mean CCC + F1 of eight expressions + F1 of the action units, each
+    on its own annotated frames. Submissions in one file (image_location,...) and multi-task labels are of their task by
+    their first line; picture <clip>/00001.jpg is frame 0, and a frame that they do not name is not predicted, or not
+    annotated.
 
     Several PREDS are compared: "systems" has the scores of each, in order, and "differences" how far each is from the
     first, with 95 % intervals (or those of --ci) and two-sided p-values, from the same resampled clips.
@@ -108,36 +150,71 @@ def score(
     metrics = tuple(name for name, asked in wanted.items() if asked) or tuple(wanted)
     form = _form({"json": json_, "table": table, "latex": latex, "markdown": markdown})
     _require_sense(preds, truth, by, windows, {"--ci": ci, "--lag": lag, "--min-ccc": min_ccc})
-    from affcli import scoring
-    from affcli.cli import score_report
+    from affcli.cli import score_report, score_sides
+    from affcli.cli.score_output import write
 
-    true = _read(truth)
-    groups = score_report.required_groups(windows, by, true) if windows and by else None
-    subjects = _subjects(windows, true)
+    chosen = score_sides.task_of(task, preds, truth)
+    given = {f"--{name}": asked for name, asked in wanted.items()} | {"--mask": mask is not None}
+    given |= {"--lag": lag is not None, "--decompose": decompose, "--min-ccc": min_ccc is not None}
+    given |= {"--range": bool(ranges), "--classes": classes is not None, "--formula": formula is not None}
+    score_sides.require_fit(chosen, given)
+    scales = score_sides.scales(ranges or [])
+    score_sides.require_text(scales, preds, truth)
+    true, scale = score_sides.read(truth, chosen, scales.get("gt"))
+    labelled = score_sides.labelled(true.clips, chosen)
+    groups = score_report.required_groups(windows, by, labelled) if windows and by else None
     asked = score_report.Asked(
-        *(metrics, missing, align, mask, per_clip, decompose, lag, faces, groups, by, subjects),
-        *(ci, resamples, seed, "bca" if bca else "percentile"),
+        *(metrics, missing, align, mask or "joint", per_clip, decompose, lag, faces, groups, by),
+        *(_subjects(windows, labelled), ci, resamples, seed, "bca" if bca else "percentile", chosen),
+        *(score_sides.class_list(classes, true), formula or "2021"),
+        scales={"gt": str(scale)} if scale else {},
+        loose=true.open_ended,
     )
-    reports: list[dict[str, Any]] = []
-    systems: list[Scores] = []
-    for path in preds:
-        predicted = _read(path)
-        scores = scoring.score(true, predicted, **asked.choices())
-        undefined = sorted({clip for name in metrics if name in NEED_TRUTH for clip in scores.undefined(name)})
-        if undefined and not systems:  # the truth is the same for all
-            log.warning("constant truth leaves CCC and PCC undefined for clip %s", some(undefined))
-        reports.append({"predictions": str(path), **score_report.report(asked, true, predicted, scores)})
-        systems.append(scores)
-    if ci is not None or len(preds) > 1:
-        score_report.warn_of_few_draws(asked, systems[0])
-    result: dict[str, Any] = {"systems": reports}
-    if len(preds) == 1:
-        result = {key: value for key, value in reports[0].items() if key != "predictions"}
-    else:
-        result["differences"] = score_report.compare(asked, [str(path) for path in preds], systems)
-    _write(result, asked, form)
+    result, systems = _compared(asked, preds, true, scales.get("preds"))
+    write(result, asked, form)
     if min_ccc is not None:
         _require_ccc(preds, systems, min_ccc)
+
+
+def _compared(
+    asked: Asked, preds: list[Path], true: TaskLabels, scale: Scale | None
+) -> tuple[dict[str, Any], list[Any]]:
+    """What is to be written, and the scores of each of the predictions."""
+    from affcli.cli import score_report, score_sides, score_tasks
+    from affcli.labels.tasks import fitted
+
+    reports: list[dict[str, Any]] = []
+    systems: list[Any] = []
+    for path in preds:
+        side, applied = score_sides.read(path, asked.task, scale)
+        truth, predicted = fitted(true, side)
+        here = dataclasses.replace(asked, scales={"preds": str(applied), **asked.scales}) if applied else asked
+        if asked.task == "va":
+            scores = _scored(here, truth, predicted, warn=not systems)  # the truth is the same for all
+            found = score_report.report(here, truth, predicted, scores)
+            systems.append(scores)
+        else:
+            classes = score_tasks.scored(here, truth, predicted)
+            found = score_tasks.report(here, truth, predicted, classes)
+            systems.append(classes)
+        reports.append({"predictions": str(path), **found})
+    clips = score_report.names_of(systems[0]) if asked.task == "va" else systems[0].names
+    if asked.ci is not None or len(preds) > 1:
+        score_report.warn_of_few_draws(asked, clips)
+    if len(preds) == 1:
+        return {key: value for key, value in reports[0].items() if key != "predictions"}, systems
+    compare = score_report.compare if asked.task == "va" else score_tasks.compare
+    return {"systems": reports, "differences": compare(asked, [str(path) for path in preds], systems)}, systems
+
+
+def _scored(asked: Asked, truth: list[Affect], predicted: list[Affect], *, warn: bool) -> Scores:
+    from affcli.scoring import score as scores_of
+
+    scores = scores_of(truth, predicted, **asked.choices())
+    undefined = sorted({clip for name in asked.metrics if name in NEED_TRUTH for clip in scores.undefined(name)})
+    if undefined and warn:
+        log.warning("constant truth leaves CCC and PCC undefined for clip %s", some(undefined))
+    return scores
 
 
 def _form(asked: dict[str, bool]) -> str:
@@ -169,56 +246,14 @@ def _require_sense(
             raise UsageError(f"{name} {value:g}", "makes no sense", expected=wanted[name], advice="correct it")
 
 
-def _read(path: Path) -> list[Affect]:
-    from affcli.labels.read import read_affect, read_stream
-
-    return read_stream(sys.stdin.buffer) if str(path) == "-" else read_affect(path)
-
-
-def _subjects(windows: Path | None, truth: list[Affect]) -> dict[str, str] | None:
+def _subjects(windows: Path | None, labelled: list[str]) -> dict[str, str] | None:
     """Who is seen in each annotated clip, where the windows tell it of all of them."""
     if windows is None:
         return None
     from affcli.cli.score_report import groups_of
 
     found = groups_of(windows, "subject")
-    return found if all(clip.clip in found for clip in truth if clip.valid.any()) else None
-
-
-def _write(result: dict[str, Any], asked: Asked, form: str) -> None:
-    if form == "json":
-        print(json.dumps(result, indent=2, ensure_ascii=False, allow_nan=False))
-        return
-    from affcli.cli import score_tables
-
-    systems = result.get("systems")
-    grids = []
-    if systems:
-        grids = [
-            score_tables.comparison(systems, asked.metrics),
-            score_tables.differences(result["differences"], asked.metrics),
-        ]
-    for one in systems or [result]:
-        # What the comparison says already is not said again.
-        each = score_tables.grids(one, asked.metrics)[1 if systems else 0 :]
-        grids += [dataclasses.replace(grid, title=one["predictions"]) for grid in each] if systems else each
-    for grid in grids:
-        if form == "table":
-            score_tables.show(grid)
-        else:
-            print(score_tables.text(grid, form))
-    if form == "table" and not systems:
-        _print_recipe(result["predictions_recipe"])
-
-
-def _print_recipe(recipe: Any) -> None:
-    from affcli import recipes
-
-    made = recipe if isinstance(recipe, list) else [recipe] * (recipe is not None)
-    for number, one in enumerate(made):
-        lines = recipes.outline(one) if number == 0 else [recipes.apart(one, made[0])]
-        print("predictions made by" if number == 0 else "others by")
-        print("\n".join(f"  {line}" for line in lines))
+    return found if all(clip in found for clip in labelled) else None
 
 
 def _require_ccc(preds: list[Path], systems: list[Scores], least: float) -> None:

@@ -1,11 +1,11 @@
-"""What `affcli score` writes as JSON: the scores of one prediction or several, and whatever else was asked for."""
+"""What `affcli score` writes as JSON of valence and arousal: scores of one prediction or several, and whatever else."""
 
 from __future__ import annotations
 
 import logging
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -28,7 +28,7 @@ FEW = 30  # clips or people: of 20, intervals of 95 % held the truth in 88 % of 
 
 @dataclass(frozen=True)
 class Asked:
-    """What to report, as the options say."""
+    """What to report, as the options and the files say."""
 
     metrics: tuple[str, ...]
     missing: str
@@ -45,6 +45,11 @@ class Asked:
     resamples: int
     seed: int
     method: Literal["percentile", "bca"]
+    task: str = "va"
+    classes: tuple[int, str] = (8, "")  # how many expressions the list has, and what says so
+    formula: str = "2021"
+    scales: Mapping[str, str] = field(default_factory=dict)  # those that were converted, by side
+    loose: bool = False  # the ground truth does not tell how long its clips are
 
     def choices(self) -> dict[str, Any]:
         """The arguments of `score`."""
@@ -55,12 +60,14 @@ def report(asked: Asked, truth: list[Affect], predicted: list[Affect], scores: S
     """Everything asked of one prediction, as plain values, NaN as None."""
     metrics = asked.metrics
     result = scores.to_json(metrics, per_clip=asked.per_clip)
+    if asked.scales:
+        result["scales"] = dict(asked.scales)
     if asked.per_clip:
         ranked = [clip for clip, _ in scores.ranked(metrics[0])]
         result |= {"worst": ranked[:NAMED], "best": ranked[::-1][:NAMED]}
     if asked.groups is not None:
-        parts = {name: scores.of({c for c, group in asked.groups.items() if group == name}) for name in _names(asked)}
-        result["by"] = {"column": asked.by, "groups": {name: _part(part, metrics) for name, part in parts.items()}}
+        parts = {name: _part(scores.of(clips), metrics) for name, clips in chosen_of(asked).items()}
+        result["by"] = {"column": asked.by, "groups": parts}
     if asked.faces is not None:
         result["faces"] = _faces(asked, truth, predicted, scores)
     if asked.decompose:
@@ -68,14 +75,14 @@ def report(asked: Asked, truth: list[Affect], predicted: list[Affect], scores: S
         from affcli.metrics import Moments
 
         result["decomposition"] = {
-            name: _plain(vars(decompose(sum((clip.moments[name] for clip in scores.clips), Moments()))))
+            name: plain(vars(decompose(sum((clip.moments[name] for clip in scores.clips), Moments()))))
             for name in DIMENSIONS_AND_MEAN[:2]
         }
     if asked.lag is not None:
         result["lag"] = _lag(asked, truth, predicted)
     if asked.ci is not None:
         result["intervals"] = _intervals(asked, scores)
-    return {**result, "predictions_recipe": _recipe(predicted)}
+    return {**result, "predictions_recipe": recipe_of(predicted)}
 
 
 def compare(asked: Asked, names: Sequence[str], systems: Sequence[Scores]) -> dict[str, Any]:
@@ -88,23 +95,28 @@ def compare(asked: Asked, names: Sequence[str], systems: Sequence[Scores]) -> di
     for name, sums in zip(names[1:], others, strict=True):
         row: dict[str, Any] = {"predictions": name}
         for metric in asked.metrics:
-            found = paired(sums, first, metric, **_drawing(asked, systems[0]), level=level / 100)
+            found = paired(sums, first, metric, **drawing(asked, names_of(systems[0])), level=level / 100)
             row[metric] = {
-                key: _plain({"estimate": one.estimate, "low": one.low, "high": one.high, "p": one.p})
+                key: plain({"estimate": one.estimate, "low": one.low, "high": one.high, "p": one.p})
                 for key, one in zip(DIMENSIONS_AND_MEAN, found, strict=True)
             }
         each.append(row)
-    return {"against": names[0], **_drawn(asked, level), "each": each}
+    return {"against": names[0], **drawn(asked, level), "each": each}
 
 
-def warn_of_few_draws(asked: Asked, scores: Scores) -> None:
+def names_of(scores: Scores) -> list[str]:
+    """The clips that were scored."""
+    return [clip.clip for clip in scores.clips]
+
+
+def warn_of_few_draws(asked: Asked, clips: Sequence[str]) -> None:
     """Warn where there is nothing to resample, or so little that intervals are too narrow."""
     what = "clip" if asked.subjects is None else "subject"
-    drawn = {clip.clip if asked.subjects is None else asked.subjects[clip.clip] for clip in scores.clips}
-    if len(drawn) == 1:
+    different = {clip if asked.subjects is None else asked.subjects[clip] for clip in clips}
+    if len(different) == 1:
         log.warning("there is a single %s, which leaves intervals undefined: %ss are what is resampled", what, what)
-    elif len(drawn) < FEW:
-        log.warning("%d %ss are few to resample: such intervals are as a rule too narrow", len(drawn), what)
+    elif len(different) < FEW:
+        log.warning("%d %ss are few to resample: such intervals are as a rule too narrow", len(different), what)
 
 
 def groups_of(path: Path, column: str) -> dict[str, str]:
@@ -121,10 +133,10 @@ def groups_of(path: Path, column: str) -> dict[str, str]:
     return {name: clip[column] for name, clip in clips.items() if isinstance(clip.get(column), str)}
 
 
-def required_groups(path: Path, column: str, truth: list[Affect]) -> dict[str, str]:
-    """`groups_of`, with one for every annotated clip.  Raises InputError where one has none."""
+def required_groups(path: Path, column: str, labelled: Sequence[str]) -> dict[str, str]:
+    """`groups_of`, with one for every one of the annotated clips.  Raises InputError where one has none."""
     found = groups_of(path, column)
-    lacking = [clip.clip for clip in truth if clip.clip not in found and clip.valid.any()]
+    lacking = [clip for clip in labelled if clip not in found]
     if lacking:
         advice = "cut the windows with --subjects" if column == "subject" else "name the table that holds these clips"
         raise InputError(
@@ -136,8 +148,10 @@ def required_groups(path: Path, column: str, truth: list[Affect]) -> dict[str, s
     return found
 
 
-def _names(asked: Asked) -> list[str]:
-    return sorted(set((asked.groups or {}).values()))
+def chosen_of(asked: Asked) -> dict[str, set[str]]:
+    """The clips of each group of --by."""
+    groups = asked.groups or {}
+    return {name: {clip for clip, group in groups.items() if group == name} for name in sorted(set(groups.values()))}
 
 
 def _part(scores: Scores | None, metrics: Sequence[str]) -> dict[str, Any] | None:
@@ -148,25 +162,32 @@ def _part(scores: Scores | None, metrics: Sequence[str]) -> dict[str, Any] | Non
     return {key: found[key] for key in ("concatenated", "mean_over_clips", "clips", "frames", "coverage")}
 
 
-def _faces(asked: Asked, truth: list[Affect], predicted: list[Affect], scores: Scores) -> dict[str, Any]:
-    """The scores of the frames with a face and of those without."""
+def by_face(asked: Asked, truth: list[Affect], clips: Sequence[str]) -> dict[str, list[Affect]]:
+    """The truth as if it were annotated only in the frames with a face, and only in those without."""
     from affcli import tables
     from affcli.clips import table_path
     from affcli.schemas import FACES
-    from affcli.scoring import restricted, score
-    from affcli.scoring.pairs import annotated
+    from affcli.scoring import restricted
 
     assert asked.faces is not None
     frames = {clip.clip: len(clip) for clip in truth}
     seen = {}
-    for clip in scores.clips:
-        valid = tables.read(table_path(asked.faces, clip.clip, "faces"), FACES).column("valid")
-        if asked.align is not None:  # labels past the end of the video show no face
-            valid = np.append(valid, np.zeros(frames[clip.clip], np.bool_))[: frames[clip.clip]]
-        seen[clip.clip] = valid
+    for clip in clips:
+        valid = tables.read(table_path(asked.faces, clip, "faces"), FACES).column("valid")
+        if asked.align is not None or asked.loose:  # labels past the end of the video show no face
+            valid = np.append(valid, np.zeros(frames[clip], np.bool_))[: frames[clip]]
+        seen[clip] = valid
+    without = {clip: ~valid for clip, valid in seen.items()}
+    return {"with": restricted(truth, seen), "without": restricted(truth, without)}
+
+
+def _faces(asked: Asked, truth: list[Affect], predicted: list[Affect], scores: Scores) -> dict[str, Any]:
+    """The scores of the frames with a face and of those without."""
+    from affcli.scoring import score
+    from affcli.scoring.pairs import annotated
+
     found = {}
-    for name, where in (("with", seen), ("without", {clip: ~valid for clip, valid in seen.items()})):
-        kept = restricted(truth, where)
+    for name, kept in by_face(asked, truth, names_of(scores)).items():
         any_left = any(annotated(clip, asked.mask).any() for clip in kept)
         found[name] = _part(score(kept, predicted, **asked.choices()) if any_left else None, asked.metrics)
     return found
@@ -183,19 +204,19 @@ def _lag(asked: Asked, truth: list[Affect], predicted: list[Affect]) -> dict[str
         known = [one for one in curve if not math.isnan(one[key])]
         # Of equal ones the lag nearest to 0.
         best[key] = max(known, key=lambda one: (one[key], -abs(one["seconds"])))["seconds"] if known else None
-    return {"ccc": [_plain(one) for one in curve], "best": best}
+    return {"ccc": [plain(one) for one in curve], "best": best}
 
 
 def _intervals(asked: Asked, scores: Scores) -> dict[str, Any]:
     from affcli.statistics import bootstrap
 
     assert asked.ci is not None
-    result = _drawn(asked, asked.ci)
+    result = drawn(asked, asked.ci)
     sums = _sums(scores)
     for metric in asked.metrics:
-        found = bootstrap(sums, metric, **_drawing(asked, scores), level=asked.ci / 100)
+        found = bootstrap(sums, metric, **drawing(asked, names_of(scores)), level=asked.ci / 100)
         result[metric] = {
-            key: _plain({"low": one.low, "high": one.high}) | {"undefined": one.undefined}
+            key: plain({"low": one.low, "high": one.high}) | {"undefined": one.undefined}
             for key, one in zip(DIMENSIONS_AND_MEAN, found, strict=True)
         }
     return result
@@ -207,23 +228,24 @@ def _sums(scores: Scores) -> Any:
     return clip_sums([[clip.moments[name] for name in DIMENSIONS_AND_MEAN[:2]] for clip in scores.clips])
 
 
-def _drawing(asked: Asked, scores: Scores) -> dict[str, Any]:
-    """How resamples are drawn: arguments of `bootstrap` and `paired`."""
-    groups = None if asked.subjects is None else [asked.subjects[clip.clip] for clip in scores.clips]
+def drawing(asked: Asked, clips: Sequence[str]) -> dict[str, Any]:
+    """How resamples of these clips are drawn: arguments of `bootstrap` and `paired`."""
+    groups = None if asked.subjects is None else [asked.subjects[clip] for clip in clips]
     return {"resamples": asked.resamples, "seed": asked.seed, "method": asked.method, "groups": groups}
 
 
-def _drawn(asked: Asked, level: float) -> dict[str, Any]:
+def drawn(asked: Asked, level: float) -> dict[str, Any]:
     """How resamples were drawn, in words."""
     of = "clips" if asked.subjects is None else "subjects"
     return {"level": level, "method": asked.method, "resamples": asked.resamples, "seed": asked.seed, "of": of}
 
 
-def _plain(figures: Mapping[str, float | None]) -> dict[str, float | None]:
+def plain(figures: Mapping[str, float | None]) -> dict[str, float | None]:
+    """The same with None for NaN, which is not JSON."""
     return {name: None if value is None or math.isnan(value) else value for name, value in figures.items()}
 
 
-def _recipe(predicted: list[Affect]) -> Recipe | list[Recipe] | None:
+def recipe_of(predicted: list[Affect]) -> Recipe | list[Recipe] | None:
     """How the predictions were made: one recipe, several where the clips differ, None where the files do not say."""
     recipes: list[Recipe] = []
     for clip in predicted:

@@ -29,7 +29,7 @@ def grids(report: Mapping[str, Any], metrics: Sequence[str]) -> list[Grid]:
     overall = Grid(
         ("", *FIGURES, "mean over clips"),
         [
-            (name.upper(), *_cells(report["concatenated"][name]), _figure(report["mean_over_clips"][name]["mean"]))
+            (name.upper(), *_cells(report["concatenated"][name]), figure(report["mean_over_clips"][name]["mean"]))
             for name in metrics
         ],
         (f"clips: {report['clips']}, frames: {report['frames']}, coverage: {report['coverage']:.2%}",),
@@ -70,8 +70,8 @@ def differences(found: Mapping[str, Any], metrics: Sequence[str]) -> Grid:
         (
             one["predictions"] if row == 0 and key == FIGURES[0] else "",
             f"{name.upper()} {key}",
-            _signed(one[name][key]["estimate"]),
-            _interval(one[name][key]),
+            signed(one[name][key]["estimate"]),
+            interval(one[name][key]),
             "-" if one[name][key]["p"] is None else f"{one[name][key]['p']:.4f}",
         )
         for one in found["each"]
@@ -113,13 +113,13 @@ def show(grid: Grid) -> None:
 
 def _intervals(found: Mapping[str, Any], metrics: Sequence[str]) -> Grid:
     what = f"{found['level']:g} % intervals ({found['method']}, {found['resamples']} resamples of {found['of']})"
-    rows = [(name.upper(), *(_interval(found[name][key]) for key in FIGURES)) for name in metrics]
+    rows = [(name.upper(), *(interval(found[name][key]) for key in FIGURES)) for name in metrics]
     return Grid(("", *FIGURES), rows, (what,))
 
 
 def _decomposition(found: Mapping[str, Any]) -> Grid:
     names = tuple(found["valence"])
-    rows = [(name, *(_figure(part[key]) for key in names)) for name, part in found.items()]
+    rows = [(name, *(figure(part[key]) for key in names)) for name, part in found.items()]
     return Grid(("", *(name.upper() if name == "ccc" else name for name in names)), rows)
 
 
@@ -148,25 +148,28 @@ def _per_clip(report: Mapping[str, Any], metrics: Sequence[str]) -> Grid:
             first = (clip, str(figures["frames"])) if row == 0 else ("", "")
             rows.append((*first, name.upper(), *_cells(figures[name])))
     notes = [
-        f"{word}: " + ", ".join(f"{clip} {_figure(report['per_clip'][clip][metrics[0]]['mean'])}" for clip in names)
+        f"{word}: " + ", ".join(f"{clip} {figure(report['per_clip'][clip][metrics[0]]['mean'])}" for clip in names)
         for word, names in (("worst", report["worst"]), ("best", report["best"]))
     ]
     return Grid(("clip", "frames", "", *FIGURES), rows, tuple(notes) if len(report["per_clip"]) > 1 else ())
 
 
 def _cells(figures: Mapping[str, float | None]) -> tuple[str, ...]:
-    return tuple(_figure(figures[key]) for key in FIGURES)
+    return tuple(figure(figures[key]) for key in FIGURES)
 
 
-def _figure(value: float | None) -> str:
+def figure(value: float | None) -> str:
+    """A score with four decimals."""
     return "undefined" if value is None else f"{value:.4f}"
 
 
-def _signed(value: float | None) -> str:
+def signed(value: float | None) -> str:
+    """A difference of scores, with its sign."""
     return "undefined" if value is None else f"{value:+.4f}"
 
 
-def _interval(found: Mapping[str, Any]) -> str:
+def interval(found: Mapping[str, Any]) -> str:
+    """Both ends of an interval."""
     return "-" if found["low"] is None else f"{found['low']:.4f} to {found['high']:.4f}"
 
 

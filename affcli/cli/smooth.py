@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import typer
 
@@ -13,6 +13,7 @@ from affcli.cli.options import FORCE
 from affcli.cli.smoothed import (
     DIMENSIONS,
     How,
+    completed,
     read_predictions,
     refuse_labels,
     smoothed,
@@ -47,8 +48,20 @@ SMOOTH = typer.Option(
     help="Smoothing of the curves over time: mean, median, gaussian, savgol or wiener with a window in seconds or "
     "frames, as mean:2s or wiener:35; one for each as valence=mean:2s,arousal=mean:4s; or none.",
 )
+METHOD = typer.Option(
+    None, "--method", help="--method mean --window 2s is --smooth mean:2s: one smoothing of both, in two words."
+)
+WINDOW = typer.Option(
+    None, "--window", metavar="WINDOW", help="The window of --method, in seconds (2s) or frames (35)."
+)
 TUNE = typer.Option(
     None, "--tune", metavar="GT", help="In place of --smooth: find the one that fits these labels of PREDS best."
+)
+FILLING = typer.Option(
+    None,
+    "--missing",
+    help="Fill frames without a prediction first: hold the one before, interpolate between neighbours, or zero. "
+    "Without, they stay so, and the labels of --tune must not be of such frames.",
 )
 RATE = typer.Option(
     None, "--rate", metavar="FPS", help="Frames per second of clips without times, constant and exact, as 30000/1001."
@@ -59,7 +72,10 @@ def smooth(
     preds: Path = PREDS,
     out: Path | None = OUT,
     smooth: str | None = SMOOTH,
+    method: Literal["mean", "median", "gaussian", "savgol", "wiener"] | None = METHOD,
+    window: str | None = WINDOW,
     tune: Path | None = TUNE,
+    missing: Literal["hold", "interpolate", "zero"] | None = FILLING,
     rate: str | None = RATE,
     as_json: bool = typer.Option(False, "--json", help="What --tune found as JSON, as it is off a terminal."),
     force: bool = FORCE,
@@ -79,6 +95,8 @@ def smooth(
     """
     from affcli.smoothing import AUTO, canonical, parse
 
+    if method is not None or window is not None:
+        smooth = _one_of_both(smooth, method, window)
     _check(out, smooth, tune, as_json)
     if smooth is not None and smooth.strip() == AUTO:
         raise UsageError(
@@ -90,6 +108,8 @@ def smooth(
     asked = parse(smooth) if smooth is not None else None
     clips = read_predictions(preds)
     refuse_labels(clips)
+    if missing is not None:
+        clips = completed(clips, missing)
     clips, by_rate = timed(
         clips, rate, needed=tune is not None or any(one.unit == "s" for one in (asked or {}).values())
     )
@@ -101,12 +121,28 @@ def smooth(
             print_tuned(told)
     if out is None or asked is None:
         return
-    config = {"smooth": canonical(asked)} | ({"tuned": True} if tune else {})
+    config: dict[str, object] = {"smooth": canonical(asked)}
+    if tune is not None:
+        config["tuned"] = True
+    if missing is not None:
+        config["missing"] = missing
     how = How(asked, config, rate, by_rate)
     if out.is_dir() or (out.suffix not in (".parquet", ".csv") and str(out) != "-"):
         write_each(out, clips, how, force)
     else:
         write_one(out, clips, how, force)
+
+
+def _one_of_both(smooth: str | None, method: str | None, window: str | None) -> str:
+    """What --smooth would say.  Raises UsageError where it says something, too, or one of the others is missing."""
+    if smooth is not None:
+        raise UsageError(
+            "--method and --smooth", "exclude each other", expected="one of them", advice="leave out --method, --window"
+        )
+    if method is None or window is None:
+        given, lacking = ("--window", "--method") if method is None else ("--method", "--window")
+        raise UsageError(given, f"needs {lacking}", expected="--method mean --window 2s", advice=f"add {lacking}")
+    return f"{method}:{window}"
 
 
 def _check(out: Path | None, smooth: str | None, tune: Path | None, as_json: bool) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from affcli.cli.own_tables import spare_others
+from affcli.cli.own_tables import spare_inputs, spare_others
 from affcli.cli.progress import progress, say
 from affcli.cli.runs import Run
 from affcli.errors import SchemaError, UsageError, some
@@ -106,6 +106,33 @@ def timed(clips: list[Affect], rate: str | None, *, needed: bool) -> tuple[list[
     return by_rate, set(untimed)
 
 
+def completed(clips: list[Affect], missing: str) -> list[Affect]:
+    """The clips with every frame predicted, as `labels.filling.filled` says; how many were not is told.
+
+    A clip without any prediction stays as it is, which is told, too, unless zeros are asked for.
+    """
+    import numpy as np
+
+    from affcli.labels.filling import filled
+
+    made, empty, blank = [], [], 0
+    for one in clips:
+        curves = {name: getattr(one, name) for name in DIMENSIONS}
+        if missing != "zero" and any(np.isnan(curve).all() for curve in curves.values()):
+            empty.append(one.clip)
+            made.append(one)
+            continue
+        blank += len(one) - int(np.count_nonzero(one.valid))
+        whole = {name: filled(curve, missing) for name, curve in curves.items()}
+        made.append(dataclasses.replace(one, valence=whole["valence"], arousal=whole["arousal"]))
+    if blank:
+        frames = sum(map(len, clips))
+        log.warning("%d of %d frames had no prediction and are filled in (%s)", blank, frames, missing)
+    if empty:
+        log.warning("nothing is predicted, and so nothing is filled in: %s", some(empty))
+    return made
+
+
 def smoothed(one: Affect, how: Mapping[str, Smoothing]) -> Affect:
     """A clip as `how` smooths it, cut off at -1 and 1; all but valence and arousal stays as it is."""
     import numpy as np
@@ -152,12 +179,13 @@ def write_each(out: Path, clips: list[Affect], how: How, force: bool) -> None:
     from affcli.clips import table_path
     from affcli.schemas import AFFECT
 
-    run = Run(len(clips))
+    run, read = Run(len(clips)), {one.source for one in clips}
     inputs: dict[str, list[dict[str, str]]] = {}
     for one in progress(clips, STEP, "clip", len(clips)):
         with run.clip():
             path, recipe = table_path(out, one.clip, "affect"), how.recipe(one)
             spare_others(path, STEP)
+            spare_inputs(path, read)
             if one.source not in inputs:
                 inputs[one.source] = [] if one.source == STDIN else _inputs([one])
             if not force and tables.keep(path, AFFECT, recipe, inputs[one.source]):
@@ -178,6 +206,7 @@ def write_one(out: Path, clips: list[Affect], how: How, force: bool) -> None:
     from affcli.labels.csv import write_csv
     from affcli.schemas import AFFECT
 
+    read = {one.source for one in clips}
     if out.suffix == ".parquet":
         recipe = how.recipe(clips[0])
         if unlike := [one for one in clips if how.recipe(one) != recipe]:
@@ -188,6 +217,7 @@ def write_one(out: Path, clips: list[Affect], how: How, force: bool) -> None:
                 advice="name a directory as OUT",
             )
         spare_others(out, STEP)
+        spare_inputs(out, read)
         inputs = [] if clips[0].source == STDIN else _inputs(clips)
         if not force and tables.keep(out, AFFECT, recipe, inputs):
             say(f"{out}: up to date")
@@ -206,5 +236,6 @@ def write_one(out: Path, clips: list[Affect], how: How, force: bool) -> None:
     if str(out) == "-":
         write_csv(sys.stdout, every)
         return
+    spare_inputs(out, read)
     with replacing(out) as file, io.TextIOWrapper(file, encoding="utf-8", newline="") as stream:
         write_csv(stream, every)

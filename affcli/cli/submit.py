@@ -40,8 +40,8 @@ LAYOUT = typer.Option(
 TASK = typer.Option(
     None,
     "--task",
-    help="Valence and arousal, expressions or action units. By default, what the first line of the sample file says; "
-    "with --layout files, va.",
+    help="Valence and arousal, expressions, action units or all of them (mtl). By default, what the first line of the "
+    "sample file says; with --layout files, va.",
 )
 FILLING = typer.Option(
     "error",
@@ -64,7 +64,7 @@ def submit(
     out: Path = OUT,
     sample: Path | None = SAMPLE,
     layout: Literal["file", "files"] = LAYOUT,
-    task: Literal["va", "expr", "au"] | None = TASK,
+    task: Literal["va", "expr", "au", "mtl"] | None = TASK,
     missing: Literal["error", "hold", "interpolate", "zero"] = FILLING,
     digits: int | None = DIGITS,
 ) -> None:
@@ -76,8 +76,11 @@ def submit(
 
     Every row gets a value: a clip that lacks or has fewer frames than the sample asks for is refused, and --missing
     says what a frame without a prediction gets; how many rows were filled in is said on stderr. Valence and arousal
-    past -1 or 1 are refused where they are read, as in every command: clip or convert them first. affcli
+    past -1 or 1 are clipped and counted, but in affect tables, which hold none; -5 is not predicted. affcli
     lint-submission looks at the result again.
+
+    Multi-task submissions, image,valence,arousal,expression,aus and sixteen cells in a row, need predictions of all
+    of these in affect tables. No sample of the organisers was at hand: it is taken to be like their label file.
     """
     if layout == "file" and sample is None:
         raise UsageError(
@@ -85,6 +88,13 @@ def submit(
             "lacks",
             expected="the organisers' sample file, which says what rows there are",
             advice="name it, or say --layout files for a file of each clip",
+        )
+    if layout == "files" and task == "mtl":
+        raise UsageError(
+            "--task mtl",
+            "has no file for each clip",
+            expected="one file, as its labels are",
+            advice="leave out --layout files, and name the sample file",
         )
     if any(given is not None and given.exists() and out.exists() and out.samefile(given) for given in (sample, preds)):
         raise UsageError(f"--out {out}", "is what is read", expected="another place", advice="choose one")
@@ -138,15 +148,15 @@ def _read(path: Path, task: str) -> Sequence[Affect]:
     from affcli.labels.read import read_affect, read_stream, read_text
 
     if str(path) == "-":
-        return read_stream(sys.stdin.buffer)
+        return read_stream(sys.stdin.buffer, beyond=True)
     # Only where they are asked for: a column of this name in foreign CSV may be anything.
     if task == "expr" and path.suffix.lower() == ".csv" and path.is_file():
         return read_text(path)
-    return read_affect(path)
+    return read_affect(path, beyond=True)
 
 
 def _tell(rows: int, filled: int, clipped: int, missing: str) -> None:
     if filled:
         log.warning("%d of %d rows had no prediction and are filled in (%s)", filled, rows, missing)
-    if clipped:  # no file that is read today holds such, but whoever makes predictions may
-        log.warning("%d values were past -1 or 1 and are clipped", clipped)
+    if clipped:
+        log.warning("%d value%s past -1 or 1, clipped", clipped, " is" if clipped == 1 else "s are")

@@ -8,8 +8,8 @@ Image and Vision Computing 65, 2017, https://doi.org/10.1016/j.imavis.2017.02.00
 from __future__ import annotations
 
 import json
-import math
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -40,8 +40,10 @@ def read_afew_va(path: Path, scales: Scales = SCALES) -> FrameLabels:
             expected=_EXPECTED,
             advice="check that it is whole",
         ) from error
-    except (_TwiceError, RecursionError) as error:
+    except (_TwiceError, RecursionError, ValueError) as error:
         found = f"holds '{error}' twice" if isinstance(error, _TwiceError) else "is nested too deeply"
+        if isinstance(error, ValueError):  # Python reads no whole number of more than 4,300 digits
+            found = f"holds a number that cannot be read ({str(error)[:60]})"
         raise InputError(path, found, expected=_EXPECTED, advice="check how it was made") from error
     frames = content.get("frames") if isinstance(content, dict) else None
     if not isinstance(frames, dict) or not frames:
@@ -86,7 +88,8 @@ def _number(key: str, path: Path) -> int:
 def _value(frame: Any, name: str, scales: Scales, subject: str) -> float:
     """The valence or arousal of one frame, -1 to 1."""
     value = frame.get(name) if isinstance(frame, dict) else None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    # A whole number in JSON can be larger than any float; NaN is not below anything.
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= sys.float_info.max:
         raise InputError(
             subject, f"{name} is {json.dumps(value)[:40]}", expected="a number", advice="mend it, or remove the frame"
         )

@@ -120,10 +120,11 @@ def from_table(table: Table) -> list[Affect]:
             expected="both in every row with valid = true",
             advice=_REMAKE,
         )
-    valence, arousal = (np.where(both & ~valid, np.nan, values) for values in (valence, arousal))
+    if (hidden := both & ~valid).any():
+        valence, arousal = (np.where(hidden, np.nan, values) for values in (valence, arousal))
     for name, values in zip(DIMENSIONS, (valence, arousal), strict=True):
-        wrong = np.flatnonzero((values < LOW) | (values > HIGH))
-        if len(wrong):
+        if np.fmin.reduce(values, initial=LOW) < LOW or np.fmax.reduce(values, initial=HIGH) > HIGH:
+            wrong = np.flatnonzero((values < LOW) | (values > HIGH))
             raise SchemaError(
                 table.path,
                 f"{name} is {values[wrong[0]]} in row {wrong[0]}",

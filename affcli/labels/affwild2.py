@@ -73,11 +73,16 @@ def write_labels(path: Path, valence: NDArray[np.float64], arousal: NDArray[np.f
 
     Raises OutputError where it cannot be written.
     """
+    with replacing(path) as file:
+        file.write(label_text(valence, arousal).encode("ascii"))
+
+
+def label_text(valence: NDArray[np.float64], arousal: NDArray[np.float64]) -> str:
+    """What `write_labels` writes."""
     lines = [",".join(HEADER)]
     for pair in zip(valence.tolist(), arousal.tolist(), strict=True):
         lines.append("-5,-5" if any(map(math.isnan, pair)) else ",".join(map(repr, pair)))
-    with replacing(path) as file:
-        file.write(("\n".join(lines) + "\n").encode("ascii"))
+    return "\n".join(lines) + "\n"
 
 
 def mark(affect: Affect) -> Affect:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from affcli.errors import InputError, SchemaError, UsageError, some
-from affcli.labels.affect import HIGH, LOW, UNKNOWN, Affect, distinct
+from affcli.labels.affect import DIMENSIONS, HIGH, LOW, UNKNOWN, Affect, distinct
 from affcli.labels.filling import MISSING, filled
 from affcli.labels.submissions import Form, Sample, Wanted
 
@@ -127,31 +127,33 @@ def _answer(asked: Sequence[_Asked], missing: str) -> Answers:
         if lacks.any():
             curves = _filled_clip(one, curves, missing)
         rows = curves[one.frames]
-        if one.form.task == "va":
-            clipped += int(np.count_nonzero((rows < LOW) | (rows > HIGH)))
-            rows = np.clip(rows, LOW, HIGH)
+        numbers = rows[:, : one.form.numbers]
+        clipped += int(np.count_nonzero((numbers < LOW) | (numbers > HIGH)))
+        np.clip(numbers, LOW, HIGH, out=numbers)
         values.append(rows)
     return Answers(values, count, clipped)
 
 
 def _filled_clip(one: _Asked, curves: NDArray[np.float64], missing: str) -> NDArray[np.float64]:
-    try:
-        return np.stack([filled(c, missing, classes=one.form.task != "va") for c in curves.T], axis=1)
-    except ValueError as error:
-        raise InputError(
-            one.affect.source or "predictions",
-            f"clip '{one.affect.clip}' has no prediction at all",
-            expected=f"something to {missing}",
-            advice="predict it, or use --missing zero",
-        ) from error
+    found = []
+    for name, column in zip(one.form.columns, curves.T, strict=True):
+        try:
+            found.append(filled(column, missing, classes=name not in DIMENSIONS))
+        except ValueError as error:
+            what = "" if one.form.task in ("va", "expr") else f" of {name}"
+            raise InputError(
+                one.affect.source or "predictions",
+                f"clip '{one.affect.clip}' has no prediction{what} at all",
+                expected=f"something to {missing}",
+                advice="predict it, or use --missing zero",
+            ) from error
+    return np.stack(found, axis=1)
 
 
 def _curves(affect: Affect, form: Form) -> NDArray[np.float64]:
     """The columns of a form, (frames, columns), NaN where not predicted."""
-    if form.task == "va":
-        return np.stack([getattr(affect, name) for name in form.columns], axis=1)
     classes = affect.classes()
-    absent = [name for name in form.columns if name not in classes]
+    absent = [name for name in form.columns if name not in (*DIMENSIONS, *classes)]
     if absent:
         raise InputError(
             affect.source or "predictions",
@@ -159,13 +161,20 @@ def _curves(affect: Affect, form: Form) -> NDArray[np.float64]:
             expected=f"the column{'s' * (len(form.columns) > 1)} {some(form.columns)}",
             advice="predict with a network that has learnt them",
         )
-    values = np.stack([classes[name] for name in form.columns], axis=1)
-    if (values > form.highest).any():
-        frame = int(np.argmax((values > form.highest).any(axis=1)))
-        raise InputError(
-            affect.source or "predictions",
-            f"clip '{affect.clip}' has class {values[frame].max()} in frame {frame}",
-            expected=f"0 to {form.highest}, the classes that the first line of the sample names",
-            advice="predict with a network of these classes",
-        )
-    return np.where(values == UNKNOWN, np.nan, values.astype(np.float64))
+    curves = np.empty((len(affect), len(form.columns)))
+    for place, name in enumerate(form.columns):
+        if name in DIMENSIONS:
+            curves[:, place] = getattr(affect, name)
+            continue
+        values, highest = classes[name], form.highest_of(name)
+        if (values > highest).any():
+            frame = int(np.argmax(values > highest))
+            of = f" of {name}" if len(form.columns) > 1 else ""
+            raise InputError(
+                affect.source or "predictions",
+                f"clip '{affect.clip}' has class {values[frame]}{of} in frame {frame}",
+                expected=f"0 to {highest}, the classes that the first line of the sample names",
+                advice="predict with a network of these classes",
+            )
+        curves[:, place] = np.where(values == UNKNOWN, np.nan, values)
+    return curves

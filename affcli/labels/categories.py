@@ -53,9 +53,13 @@ def read_action_units(path: Path) -> dict[str, NDArray[np.int8]]:
 
 def write_expressions(path: Path, expression: NDArray[np.int8]) -> None:
     """Write the file of expressions of n frames: int8 (n,), 0 to 7, or -1.  Raises OutputError where it cannot be."""
-    lines = [",".join(EXPRESSIONS), *map(str, expression.tolist())]
     with replacing(path) as file:
-        file.write(("\n".join(lines) + "\n").encode("ascii"))
+        file.write(expression_text(expression).encode("ascii"))
+
+
+def expression_text(expression: NDArray[np.int8], count: int = len(EXPRESSIONS)) -> str:
+    """The file of expressions of n frames, of which the first `count` classes are named: int8 (n,), or -1."""
+    return "\n".join((",".join(EXPRESSIONS[:count]), *map(str, expression.tolist()))) + "\n"
 
 
 def category_files(path: Path) -> dict[str, Path]:

@@ -1,4 +1,4 @@
-"""CSV with valence and arousal: `clip,frame,valence,arousal`, without `clip`, or one line per frame; `expression` too.
+"""CSV with valence and arousal: `clip,frame,valence,arousal`, without `clip`, or one line per frame; or `expression`.
 
 Arrow reads what is in order, fast; at the first doubt the file is read again line by line, and that reading is the one
 that decides: it returns the same clips or says which line is wrong.
@@ -7,6 +7,7 @@ that decides: it returns the same clips or says which line is wrong.
 from __future__ import annotations
 
 import csv
+import dataclasses
 import math
 import re
 from collections.abc import Iterable
@@ -19,33 +20,43 @@ import pyarrow.csv
 from affcli.clips import clip_runs
 from affcli.errors import InputError
 from affcli.labels import affwild2, lines
-from affcli.labels.affect import DIMENSIONS, EXPRESSIONS, HIGH, UNKNOWN, Affect
-from affcli.labels.lines import COLUMNS, EXPECTED, EXPRESSION, NUMBER, Layout
+from affcli.labels.affect import DIMENSIONS, EXPRESSIONS, UNKNOWN, Affect
+from affcli.labels.lines import COLUMNS, EXPECT_CLASSES, EXPECTED, EXPRESSION, NUMBER, Layout
+from affcli.labels.scales import PLAIN, Reading
 
 
 def parse(
-    content: bytes, source: str, stem: str, *, affwild2_only: bool = False, expressions: bool = False
+    content: bytes,
+    source: str,
+    stem: str,
+    *,
+    affwild2_only: bool = False,
+    affect: bool = True,
+    expressions: bool = False,
+    reading: Reading = PLAIN,
 ) -> list[Affect]:
     """The clips of one CSV or Aff-Wild2 text file, in its order.
 
     `source` names the file in messages and `stem` the clip of a file without a column `clip`.  Columns may be in any
-    order, and others stand among them; an empty cell, and any value below -1, is not annotated.  With `expressions`,
-    a column `expression` is read too, the number of a class in EXPRESSIONS; without, it is one of the others.  Raises
+    order, and others stand among them; an empty cell is not annotated, and `reading` tells what numbers mean.  With
+    `expressions`, a column `expression` is read too, the number of a class in EXPRESSIONS; without, it is one of the
+    others.  Without `affect`, that column must be there, and valence and arousal are among the others: NaN.  Raises
     InputError with the line and what to do about it.
     """
     # Plain ASCII, as nearly all files are, need not become a string of many megabytes to be known for text.
     plain = content.isascii() and b"\0" not in content and not content[:1].isspace()
     first = content[: content.find(b"\n") + 1 or None] if plain else content
-    header = _header(lines.decode(first, source), source)
+    header = _header(lines.decode(first, source, EXPECTED if affect else EXPECT_CLASSES), source)
     if affwild2_only:
         affwild2.require_header(source, header)
-    layout = _layout(header, source, expressions=expressions)
-    found = _parse_fast(content, layout, source, stem)
+    layout = _layout(header, source, affect=affect, expressions=expressions)
+    found = _parse_fast(content, layout, source, stem, reading)
     if found is None:
         text = lines.decode(content, source)
-        _refuse_decimal_commas(text, layout, source)
-        found = list(lines.parse(text, layout, source, stem))
-    return [affwild2.mark(affect) for affect in found]
+        if affect:
+            _refuse_decimal_commas(text, layout, source)
+        found = list(lines.parse(text, layout, source, stem, reading))
+    return [affwild2.mark(clip) if reading.plain else _converted(clip, reading) for clip in found]
 
 
 def write_csv(stream: TextIO, clips: Iterable[Affect]) -> None:
@@ -68,6 +79,11 @@ def write_csv(stream: TextIO, clips: Iterable[Affect]) -> None:
         writer.writerows((affect.clip, frame, *row) for frame, row in enumerate(zip(*cells, strict=True)))
 
 
+def _converted(affect: Affect, reading: Reading) -> Affect:
+    valence, arousal = (reading.to_affect(getattr(affect, name)) for name in DIMENSIONS)
+    return dataclasses.replace(affect, valence=valence, arousal=arousal)
+
+
 def _header(text: str, source: str) -> list[str]:
     """The column names of the first line, in lower case and without blanks around them."""
     line = re.split(r"[\r\n]", text, maxsplit=1)[0]
@@ -80,34 +96,37 @@ def _header(text: str, source: str) -> list[str]:
     return [cell.strip().lower() for cell in cells]
 
 
-def _layout(header: list[str], source: str, *, expressions: bool = False) -> Layout:
-    affwild2.refuse_other_tasks(source, header)
-    if any(name not in header for name in DIMENSIONS):
-        found, advice = _unknown(header)
-        raise InputError(source, found, expected=EXPECTED, advice=advice)
-    known = (*COLUMNS, EXPRESSION) if expressions else COLUMNS
+def _layout(header: list[str], source: str, *, affect: bool = True, expressions: bool = False) -> Layout:
+    if affect:
+        affwild2.refuse_other_tasks(source, header)
+    needed, expected = (DIMENSIONS, EXPECTED) if affect else ((EXPRESSION,), EXPECT_CLASSES)
+    if any(name not in header for name in needed):
+        found, advice = _unknown(header, needed)
+        raise InputError(source, found, expected=expected, advice=advice)
+    known = COLUMNS if affect else tuple(name for name in COLUMNS if name not in DIMENSIONS)
+    known = (*known, EXPRESSION) if expressions or not affect else known
     for name in known:
         if header.count(name) > 1:
-            raise InputError(source, f"has two columns {name}", expected=EXPECTED, advice="rename or remove one")
+            raise InputError(source, f"has two columns {name}", expected=expected, advice="rename or remove one")
     if "clip" in header and "frame" not in header:
         raise InputError(
             source,
             "has a column clip and no column frame",
-            expected=EXPECTED,
+            expected=expected,
             advice="number each clip's frames from 0",
         )
     return Layout(len(header), {name: header.index(name) for name in known if name in header})
 
 
-def _unknown(header: list[str]) -> tuple[str, str]:
-    """What is wrong with a first line that names no valence or no arousal, and what to do."""
+def _unknown(header: list[str], needed: tuple[str, ...]) -> tuple[str, str]:
+    """What is wrong with a first line that names not all that is `needed`, and what to do."""
     first = ",".join(header)[:80]
     for mark, word in ((";", "semicolons"), ("\t", "tabs")):
         if len(header) == 1 and mark in header[0]:
             return f"is separated by {word}", "separate its cells with commas, and write decimals with a point"
     if all(NUMBER.fullmatch(cell) for cell in header):
-        return f"begins with numbers ('{first}')", "put the line valence,arousal at the top"
-    missing = " and no column ".join(name for name in DIMENSIONS if name not in header)
+        return f"begins with numbers ('{first}')", f"put the line {','.join(needed)} at the top"
+    missing = " and no column ".join(name for name in needed if name not in header)
     return f"has no column {missing} (line 1: '{first}')", "name its columns in line 1"
 
 
@@ -126,7 +145,9 @@ def _refuse_decimal_commas(text: str, layout: Layout, source: str) -> None:
         )
 
 
-def _parse_fast(content: bytes, layout: Layout, source: str, stem: str) -> list[Affect] | None:
+def _parse_fast(
+    content: bytes, layout: Layout, source: str, stem: str, reading: Reading = PLAIN
+) -> list[Affect] | None:
     """The clips of a file in which everything is in order, else None."""
     end = len(content)
     while end and content[end - 1] in b"\r\n":
@@ -147,14 +168,14 @@ def _parse_fast(content: bytes, layout: Layout, source: str, stem: str) -> list[
     except pa.ArrowException:
         return None
     count = table.num_rows
-    empty = any(table.column(name).null_count for name in DIMENSIONS) and "frame" not in layout.position
+    read = [name for name in DIMENSIONS if name in layout.position]
+    empty = any(table.column(name).null_count for name in read or [EXPRESSION]) and "frame" not in layout.position
     if empty and any(ends in content[:end] for ends in (b"\n\n", b"\n\r", b"\r\r")):
         return None
-    values = {}
-    for name in DIMENSIONS:
+    values = {} if read else dict.fromkeys(DIMENSIONS, np.full(count, np.nan))
+    for name in read:
         values[name] = table.column(name).to_numpy()
-        sound = np.count_nonzero(values[name] <= HIGH) - np.count_nonzero(np.isneginf(values[name]))
-        if sound + table.column(name).null_count != count:
+        if reading.count_sound(values[name]) + table.column(name).null_count != count:
             return None
     classes = None
     if EXPRESSION in layout.position:

@@ -104,6 +104,11 @@ class TimedLabels:
         named = {name: self.tracks[name].path for name in DIMENSIONS if name in self.tracks}
         return named if len(set(named.values())) > 1 else {"": next(iter(named.values()))}
 
+    @property
+    def last(self) -> int:
+        """Where the last of all ratings is, as in `Track.at`."""
+        return max(int(track.at[-1]) for track in self.tracks.values())
+
     def affect(self, time_us: NDArray[np.int64], method: Method, delay_us: int) -> Affect:
         """The ratings at the frames of the clip, whose times are int64 (n,).
 

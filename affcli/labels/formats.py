@@ -12,7 +12,7 @@ from affcli.errors import InputError
 from affcli.labels import afew_va, omg
 from affcli.labels.foreign import ClipLabel, FrameLabels, TimedLabels
 from affcli.labels.multitask import is_multitask, read_multitask
-from affcli.labels.ratings import Unit, read_ratings
+from affcli.labels.ratings import NAMES, Unit, read_ratings
 from affcli.labels.scales import UNIT, Scales
 from affcli.labels.sheets import read_arff, read_sheet
 
@@ -47,22 +47,52 @@ def detect(path: Path) -> str:
     line of a text file, or of the first text file of a directory.  Files that cannot be read are of no format: who
     reads them says so.
     """
-    files = [path]
-    if path.is_dir():
-        files = sorted(file for kind in (".txt", ".csv") for file in path.glob(f"*{kind}") if file.name[0] != ".")
-        if not files:
-            kinds = {kind for kind in (".json", ".arff") if next(_below(path, (kind,)), None)}
-            return {".json": "afew-va", ".arff": "arff"}[kinds.pop()] if len(kinds) == 1 else ""
+    files = _texts(path) if path.is_dir() else [path]
+    if not files:
+        kinds = _other_kinds(path)
+        return {".json": "afew-va", ".arff": "arff"}[kinds.pop()] if len(kinds) == 1 else ""
     ending = files[0].suffix.lower()
     if ending in {".json", ".arff"}:
         return "afew-va" if ending == ".json" else "arff"
+    line = _first_line(files[0])
+    return "abaw-mtl" if is_multitask(line) else "omg" if omg.is_omg(line) else ""
+
+
+def refuse_mixture(path: Path) -> None:
+    """Raise InputError where a directory, or those below it, has JSON and ARFF, and no text file stands in it."""
+    if path.is_dir() and not _texts(path) and len(_other_kinds(path)) == 2:
+        raise InputError(
+            path,
+            "holds .arff and .json files",
+            expected="labels of one format",
+            advice="name it by --format arff or --format afew-va, or name one of its directories",
+        )
+
+
+def _texts(path: Path) -> list[Path]:
+    """The visible text files of a directory."""
+    return sorted(file for kind in (".txt", ".csv") for file in path.glob(f"*{kind}") if file.name[0] != ".")
+
+
+def _other_kinds(path: Path) -> set[str]:
+    """Which endings that tell a format there are in a directory and below it."""
+    return {kind for kind in (".json", ".arff") if next(_below(path, (kind,)), None)}
+
+
+def column_of_times(path: Path) -> str:
+    """The column of times of a CSV file that does not count frames: a line of it may be no frame.  "" where none is."""
+    names = [cell.strip().lower() for cell in _first_line(path).split(",")]
+    return "" if "frame" in names else next((name for name in names if name in NAMES["time"]), "")
+
+
+def _first_line(path: Path) -> str:
+    """The first line of a text file, as far as it can be read."""
     try:
-        with files[0].open("rb") as file:
+        with path.open("rb") as file:
             first = re.split(rb"[\r\n]", file.read(1000).removeprefix(b"\xef\xbb\xbf"), maxsplit=1)[0]
     except OSError:
         return ""
-    line = first.decode("utf-8", errors="replace")
-    return "abaw-mtl" if is_multitask(line) else "omg" if omg.is_omg(line) else ""
+    return first.decode("utf-8", errors="replace")
 
 
 def files_of(path: Path, name: str) -> list[Path]:

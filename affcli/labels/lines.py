@@ -14,12 +14,14 @@ from pathlib import Path
 import numpy as np
 
 from affcli.errors import InputError
-from affcli.labels.affect import DIMENSIONS, EXPRESSIONS, HIGH, UNKNOWN, Affect
+from affcli.labels.affect import DIMENSIONS, EXPRESSIONS, UNKNOWN, Affect
+from affcli.labels.scales import PLAIN, Reading
 
 COLUMNS = ("clip", "frame", *DIMENSIONS)
 EXPRESSION = "expression"  # a column that may be there, for who asks for it
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 EXPECTED = "the columns clip,frame,valence,arousal, or frame,valence,arousal, or valence,arousal with a line per frame"
+EXPECT_CLASSES = "the columns clip,frame,expression, or frame,expression, or expression with a line per frame"
 
 
 @dataclass(frozen=True)
@@ -27,7 +29,7 @@ class Layout:
     """Which columns a file has, by position."""
 
     width: int
-    position: dict[str, int]  # of COLUMNS and EXPRESSION, those that are there
+    position: dict[str, int]  # of COLUMNS and EXPRESSION, those that are there and asked for
 
     @property
     def names(self) -> list[str]:
@@ -63,10 +65,13 @@ def decode(content: bytes, source: str, expected: str = EXPECTED) -> str:
         ) from error
 
 
-def parse(text: str, layout: Layout, source: str, stem: str) -> Iterator[Affect]:
-    """The clips, one by one.  Raises InputError at the first line that is not in order."""
+def parse(text: str, layout: Layout, source: str, stem: str, reading: Reading = PLAIN) -> Iterator[Affect]:
+    """The clips, one by one, with the numbers as they are written: `reading` only says which of them are refused.
+
+    Raises InputError at the first line that is not in order.
+    """
     seen: set[str] = set()
-    for clip, rows in itertools.groupby(_rows(text, layout, source, stem), key=lambda row: row.clip):
+    for clip, rows in itertools.groupby(_rows(text, layout, source, stem, reading), key=lambda row: row.clip):
         values: list[tuple[float, float, int]] = []
         for row in rows:
             if not values and clip in seen:
@@ -98,7 +103,7 @@ class _Row:
         return InputError(f"{self.source}, line {self.line}", found, expected=expected, advice=advice)
 
 
-def _rows(text: str, layout: Layout, source: str, stem: str) -> Iterator[_Row]:
+def _rows(text: str, layout: Layout, source: str, stem: str, reading: Reading) -> Iterator[_Row]:
     """Every line after the header, its cells checked one by one."""
     reader = csv.reader(io.StringIO(text, newline=""))
     blank = 0
@@ -114,7 +119,7 @@ def _rows(text: str, layout: Layout, source: str, stem: str) -> Iterator[_Row]:
                     f"{source}, line {blank}",
                     "is empty",
                     expected="a frame",
-                    advice="write a comma for a frame without values",
+                    advice=f"write {'a comma' if layout.width > 1 else '-1'} for a frame without values",
                 )
             if len(cells) != layout.width:
                 raise InputError(
@@ -123,14 +128,15 @@ def _rows(text: str, layout: Layout, source: str, stem: str) -> Iterator[_Row]:
                     expected=f"{layout.width} as in line 1",
                     advice="complete or remove the line",
                 )
-            yield _row({name: cells[index].strip() for name, index in layout.position.items()}, source, line, stem)
+            named = {name: cells[index].strip() for name, index in layout.position.items()}
+            yield _row(named, source, line, stem, reading)
     except csv.Error as error:
         raise InputError(
             f"{source}, line {reader.line_num}", f"is no CSV ({error})", expected=EXPECTED, advice="check its quotes"
         ) from error
 
 
-def _row(cells: dict[str, str], source: str, line: int, stem: str) -> _Row:
+def _row(cells: dict[str, str], source: str, line: int, stem: str, reading: Reading) -> _Row:
     frame = cells.get("frame")
     row = _Row(source, line, cells.get("clip", stem), None, math.nan, math.nan)
     if not row.clip:
@@ -139,16 +145,14 @@ def _row(cells: dict[str, str], source: str, line: int, stem: str) -> _Row:
         raise row.wrong(f"frame is '{frame[:40]}'", "a whole number", "number the frames 0, 1, 2, ...")
     values = []
     for name in DIMENSIONS:
-        cell = cells[name]
+        cell = cells.get(name, "")
         if cell and not NUMBER.fullmatch(cell):
             raise row.wrong(
                 f"{name} is '{cell[:40]}'", "a number or nothing", "leave the cell empty where there is no value"
             )
         value = float(cell) if cell else math.nan
-        if value > HIGH or math.isinf(value):
-            raise row.wrong(
-                f"{name} is {cell[:40]}", "-1 to 1", "convert the scale first: nothing is rescaled in silence"
-            )
+        if reading.refuses(value):
+            raise _off(row, f"{name} is {cell[:40]}", reading)
         values.append(value)
     number = cells.get(EXPRESSION, "")
     if number and (not re.fullmatch(r"-?\d{1,3}", number, re.ASCII) or not UNKNOWN <= int(number) < len(EXPRESSIONS)):
@@ -159,6 +163,17 @@ def _row(cells: dict[str, str], source: str, line: int, stem: str) -> _Row:
         )
     expression = int(number) if number else UNKNOWN
     return _Row(source, line, row.clip, None if frame is None else int(frame), values[0], values[1], expression)
+
+
+def _off(row: _Row, found: str, reading: Reading) -> InputError:
+    """What is wrong with a value that `reading` refuses."""
+    if reading.plain:
+        return row.wrong(found, "-1 to 1", "convert the scale first: nothing is rescaled in silence")
+    if reading.beyond or reading.scale is None:
+        return row.wrong(found, "a finite number", "mend the value, or leave the cell empty")
+    low, high = reading.bounds
+    missing = "" if reading.mark is None else f", or {reading.mark:g} where not annotated"
+    return row.wrong(found, f"{low:g} to {high:g}{missing}", "mend the value, or tell the scale that the file has")
 
 
 def _misplaced(row: _Row, wanted: int) -> InputError:

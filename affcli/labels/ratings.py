@@ -5,13 +5,19 @@ the file, `arousal/` or `valence/`, or the end of its name, `_arousal` or `_vale
 told by the caller, or by the names that these data sets give them.
 
 * RECOLA (Ringeval et al. 2013, https://doi.org/10.1109/FG.2013.6553805), 25 Hz, and SEWA (Kossaifi et al. 2019,
-  https://arxiv.org/abs/1901.02839), 10 Hz, as in the AVEC challenges: -1 to 1.
-* SEND (Ong et al. 2019, https://doi.org/10.1109/TAFFC.2019.2955949): 0 to 100.
+  https://arxiv.org/abs/1901.02839), 10 Hz, as in the AVEC challenges: -1 to 1.  The gold standards of AVEC are ARFF,
+  `Instance_name,frameTime,GoldStandard`, in directories `arousal` and `valence`; what each of RECOLA's annotators said
+  is CSV in such directories, `time;FM1 ;FM2 ;FM3 ;FF1 ;FF2 ;FF3`, a column for each.
+* SEND (Ong et al. 2019, https://doi.org/10.1109/TAFFC.2019.2955949), 2 Hz, valence alone.  By the authors' code
+  (https://github.com/desmond-ong/TAC-EA-model, models/lstm/datasets.py) observers' estimates are 0 to 100, in the
+  column `evaluatorWeightedEstimate` of `observer_EWE/results_ID_VIDEO.csv`; what the person filmed said is 0 to 1, in
+  the column ` rating` of `target/target_ID_VIDEO_normal.csv`; both have a column `time`.
 """
 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -82,6 +88,13 @@ def read_ratings(
             f"has no column of times ({_listed(sheet)})",
             expected=f"a column {' or '.join(names['time'])}",
             advice="name it by --columns time=NAME, or give --rate, or --time-unit frame where it counts frames",
+        )
+    if rate is not None and sheet.gap:
+        raise InputError(
+            sheet.where(sheet.gap),
+            "is empty",
+            expected="a value in every row, since --rate counts rows",
+            advice="write nan where nobody rated, or remove the line",
         )
     clips: dict[str, _Column] = {}
     dimensions = [name for name in DIMENSIONS if name in place]
@@ -167,11 +180,12 @@ def _columns(
         place[dimension] = value
     if not set(DIMENSIONS) & place.keys():
         found = "does not say whether it holds valence or arousal" if value is not None else "has no ratings"
+        keys = "value=NAME" if dimension else "valence=NAME,arousal=NAME"
         raise InputError(
             sheet.path,
             f"{found} ({_listed(sheet)})",
             expected="a column valence or arousal, or a column value in a directory valence or arousal",
-            advice="name the columns: --columns time=NAME,valence=NAME,arousal=NAME",
+            advice=f"name the columns: --columns time=NAME,{keys}",
         )
     return place
 
@@ -215,10 +229,11 @@ def _time(cell: str, unit: Unit, where: str) -> int:
     whole = unit == "frame"
     sound = NUMBER.fullmatch(cell) is not None and abs(float(cell)) * PER_UNIT[unit] < _LATEST
     if not sound or (whole and (not cell.isdecimal() or int(cell) > 10**7)):
+        comma = re.fullmatch(r"[+-]?\d*,\d+", cell, re.ASCII)
         raise InputError(
             where,
             f"the time is '{cell[:40]}'",
             expected="the number of a frame, from 0" if whole else f"a number of {unit}",
-            advice="mend it, or choose another --time-unit",
+            advice="write decimals with a point" if comma else "mend it, or choose another --time-unit",
         )
     return math.floor(Fraction(cell) * PER_UNIT[unit] + Fraction(1, 2))

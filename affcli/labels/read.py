@@ -11,28 +11,67 @@ from affcli.errors import InputError, some
 from affcli.labels import csv
 from affcli.labels.affect import Affect, distinct, from_table
 from affcli.labels.lines import read_bytes
+from affcli.labels.scales import PLAIN, Reading, Scale
 from affcli.schemas import AFFECT
 
 TABLE = ".affect.parquet"
 TEXTS = (".txt", ".csv")
 
 
-def read_affect(path: Path) -> list[Affect]:
+def read_affect(path: Path, *, scale: Scale | None = None, beyond: bool = False) -> list[Affect]:
     """The clips of an affect table, a CSV or Aff-Wild2 text file, or a directory of files of one of these kinds.
 
-    Of text, valence and arousal alone: a column `expression` of foreign CSV may be anything.
-    Raises InputError where there is nothing to read, where kinds are mixed, where a file is malformed or a clip
-    comes twice; SchemaError where a table is of another kind.
+    Of text, valence and arousal alone: a column `expression` of foreign CSV may be anything.  An empty cell is not
+    annotated.  The numbers of text are, as `labels.scales.Reading` tells,
+
+    * -1 to 1, and what is below -1 is not annotated, where nothing is said;
+    * on the `scale`, from which they are converted to -1..1; what is off it is an error.  -5 is not annotated, but on a
+      scale that reaches below -1, where it is a value like others (and, on -2:2, off the scale);
+    * with `beyond`, not refused where they are past -1 or 1, or off the scale: 1.2 and -1.2 are values, and what is
+      not annotated is -5 exactly, unless the scale reaches below -1.  `Affect` then holds values past -1 and 1.
+
+    Tables are -1 to 1 by definition: neither changes them (`holds_tables` says which a path is).
+
+    Raises InputError where there is nothing to read, where kinds are mixed, where a file is malformed (with the line)
+    or a clip comes twice; SchemaError where a table is of another kind.
     """
+    reading = Reading(scale, beyond)
     if path.is_dir():
         files = _files(path)
-        read = read_table if files[0].name.endswith(TABLE) else _read_text
+        tabular = files[0].name.endswith(TABLE)
+        clips = (clip for file in files for clip in (read_table(file) if tabular else _read_text(file, reading)))
         # In a directory the file names are the clips' names, whatever else there is to go by.
-        return distinct(dataclasses.replace(clip, named=True) for file in files for clip in read(file))
+        return distinct(dataclasses.replace(clip, named=True) for clip in clips)
     if path.suffix == ".parquet":
         return read_table(path)
     content = read_bytes(path)
-    return read_table(path) if content.startswith(b"PAR1") else _parse(path, content)
+    return read_table(path) if content.startswith(b"PAR1") else _parse(path, content, reading=reading)
+
+
+def holds_tables(path: Path) -> bool:
+    """Whether `path` is an affect table or a directory of them, whose values are -1 to 1; else it is text.
+
+    Raises InputError as `read_affect` where it can be neither.
+    """
+    if path.is_dir():
+        return _files(path)[0].name.endswith(TABLE)
+    if path.suffix == ".parquet":
+        return True
+    return beginning(path, 4) == b"PAR1"
+
+
+def beginning(path: Path, count: int) -> bytes:
+    """The first `count` bytes of a file; none of what cannot be read, as its reader will say, and of a pipe.
+
+    What is taken from a pipe would not be there to be read.
+    """
+    try:
+        if not path.is_file():
+            return b""
+        with path.open("rb") as file:
+            return file.read(count)
+    except OSError:
+        return b""
 
 
 def read_table(path: Path) -> list[Affect]:
@@ -48,9 +87,9 @@ def read_text(path: Path) -> list[Affect]:
     return _parse(path, read_bytes(path), expressions=True)
 
 
-def read_stream(stream: BinaryIO) -> list[Affect]:
-    """The clips of CSV from a pipe."""
-    return csv.parse(stream.read(), "standard input", "-")
+def read_stream(stream: BinaryIO, *, scale: Scale | None = None, beyond: bool = False) -> list[Affect]:
+    """The clips of CSV from a pipe, with numbers as `read_affect` reads them."""
+    return csv.parse(stream.read(), "standard input", "-", reading=Reading(scale, beyond))
 
 
 def text_files(path: Path) -> list[Path]:
@@ -131,10 +170,16 @@ def _nothing(path: Path, kinds: tuple[str, ...]) -> InputError:
     return InputError(path, "holds no labels or predictions", expected=f"{' or '.join(kinds)} files", advice=advice)
 
 
-def _read_text(path: Path) -> list[Affect]:
-    return _parse(path, read_bytes(path))
+def _read_text(path: Path, reading: Reading) -> list[Affect]:
+    return _parse(path, read_bytes(path), reading=reading)
 
 
-def _parse(path: Path, content: bytes, *, expressions: bool = False) -> list[Affect]:
-    affwild2_only = path.suffix.lower() == ".txt"
-    return csv.parse(content, str(path), path.stem, affwild2_only=affwild2_only, expressions=expressions)
+def _parse(path: Path, content: bytes, *, expressions: bool = False, reading: Reading = PLAIN) -> list[Affect]:
+    return csv.parse(
+        content,
+        str(path),
+        path.stem,
+        affwild2_only=path.suffix.lower() == ".txt",
+        expressions=expressions,
+        reading=reading,
+    )

@@ -8,13 +8,19 @@ from __future__ import annotations
 
 import math
 import re
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from affcli.errors import InputError
 from affcli.labels.affect import DIMENSIONS, HIGH, LOW
+from affcli.labels.affwild2 import NOT_ANNOTATED
 
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,2})?", re.ASCII)
+_MOST = sys.float_info.max  # beyond it is infinity, which no file means
 MISSING = frozenset({"", "?", "nan", "na"})  # how files write that nobody rated; ARFF's mark is the question mark
 
 
@@ -24,6 +30,14 @@ class Scale:
 
     low: float
     high: float
+
+    @classmethod
+    def from_text(cls, text: str) -> Scale:
+        """The scale that is written LOW:HIGH.  Raises ValueError where it is none."""
+        low, _, high = (piece.strip() for piece in text.partition(":"))
+        if not NUMBER.fullmatch(low) or not NUMBER.fullmatch(high) or not float(low) < float(high):
+            raise ValueError(f"'{text}' is no scale, expected LOW:HIGH")
+        return cls(float(low), float(high))
 
     def __str__(self) -> str:
         return f"{self.low:g}:{self.high:g}"
@@ -40,7 +54,79 @@ class Scale:
         made = (2 * value - (self.low + self.high)) / (self.high - self.low)
         return min(max(made, LOW), HIGH)  # rounding can miss an end by one last digit
 
+    def from_affect(self, value: float) -> float:
+        """Valence or arousal, -1 to 1, as a value of this scale: the other way from `to_affect`; NaN stays.
 
+        On the scale of affect itself nothing changes, to the last bit; on others rounding may change the last digits.
+        Raises ValueError where the value is no valence or arousal.
+        """
+        if math.isnan(value) or (self.low, self.high) == (LOW, HIGH):
+            return value
+        if not LOW <= value <= HIGH:
+            raise ValueError(f"{value} is not in {LOW:g}:{HIGH:g}")
+        made = ((self.high - self.low) * value + (self.low + self.high)) / 2
+        return min(max(made, self.low), self.high)
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What the numbers of a text file of affect mean: which of them are refused, and what the others become.
+
+    Without a `scale` they are -1 to 1; what is below -1 is not annotated, and what is above is refused.  With `beyond`
+    -5 alone is not annotated, and every other finite number is a value.
+
+    With a `scale` they are converted from it, and what is off it is refused, or with `beyond` converted all the same.
+    -5 is not annotated where the scale does not reach below -1, and a value like others where it does: what is not
+    annotated is then an empty cell.
+    """
+
+    scale: Scale | None = None
+    beyond: bool = False
+
+    @property
+    def plain(self) -> bool:
+        """Whether this is how files are read where nothing is said."""
+        return self.scale is None and not self.beyond
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """The lowest and the highest number that is not refused, but for `mark`."""
+        if self.scale is None or self.beyond:
+            return -_MOST, _MOST if self.beyond else HIGH
+        return self.scale.low, self.scale.high
+
+    @property
+    def mark(self) -> float | None:
+        """The number that says of a frame that it is not annotated, whatever the bounds."""
+        return None if self.plain or (self.scale and self.scale.low < LOW) else NOT_ANNOTATED
+
+    def refuses(self, value: float) -> bool:
+        """Whether a number, NaN for an empty cell, can be none of the file."""
+        low, high = self.bounds
+        return (value < low or value > high) and value != self.mark
+
+    def count_sound(self, values: NDArray[np.float64]) -> int:
+        """How many of n numbers (n,), NaN for empty cells, are not refused; empty ones are not counted."""
+        low, high = self.bounds
+        sound = np.count_nonzero(values <= high) - np.count_nonzero(values < low)
+        if self.mark is not None and self.mark < low:
+            sound += np.count_nonzero(values == self.mark)
+        return int(sound)
+
+    def to_affect(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Numbers (n,) that are not refused as valence or arousal, float64 (n,); NaN where not annotated.
+
+        Of the plain reading this is for `affwild2.mark`, which also says what it takes for not annotated.
+        """
+        known = values if self.mark is None else np.where(values == self.mark, np.nan, values)
+        if self.scale is None:
+            return known
+        low, high = self.scale.low, self.scale.high
+        made = (2 * known - (low + high)) / (high - low)
+        return made if self.beyond else np.clip(made, LOW, HIGH)  # rounding can miss an end by one last digit
+
+
+PLAIN = Reading()
 Scales = Mapping[str, Scale]  # by dimension
 UNIT = dict.fromkeys(DIMENSIONS, Scale(LOW, HIGH))
 

@@ -21,11 +21,15 @@ _ATTRIBUTE = re.compile(r"@attribute\s+('[^']*'|\"[^\"]*\"|\S+)\s+\S", re.IGNORE
 
 @dataclass(frozen=True)
 class Sheet:
-    """The names of the columns as written, or () where the file names none; and every row with its line number."""
+    """The names of the columns as written, or () where the file names none; and every row with its line number.
+
+    `gap` is the line of the first empty row between two others, which is no row; 0 where there is none.
+    """
 
     path: Path
     header: tuple[str, ...]
     rows: list[tuple[int, list[str]]]
+    gap: int = 0
 
     def where(self, line: int) -> str:
         """The subject of a message about one line."""
@@ -40,23 +44,32 @@ def read_text_file(path: Path, expected: str) -> str:
 def read_sheet(path: Path, *, header: bool = True) -> Sheet:
     """A CSV file.  Its cells are separated by what its first line has of: semicolons, else tabs, else commas.
 
-    Without `header`, the first line is a row, too.  Raises InputError, with the line, where rows differ in width,
-    where there is none, or where the file is no text.
+    Empty lines, and rows of empty cells alone, are passed over.  Without `header`, the first line is a row, too.
+
+    Raises InputError, with the line, where rows differ in width, where there is none, or where the file is no text.
     """
     text = read_text_file(path, "a line of column names, and a line per rating")
-    separator = next((mark for mark in SEPARATORS if mark in re.split(r"[\r\n]", text, maxsplit=1)[0]), ",")
+    separator = next((mark for mark in SEPARATORS if mark in re.split(r"[\r\n]", text.lstrip(), maxsplit=1)[0]), ",")
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, skipinitialspace=True)
-    rows = []
+    rows: list[tuple[int, list[str]]] = []
+    empty = gap = 0
     try:
         for cells in reader:
             if any(cell.strip() for cell in cells):
+                gap = gap or empty
                 rows.append((reader.line_num, [_bare(cell) for cell in cells]))
+            elif rows:
+                empty = empty or reader.line_num
     except csv.Error as error:
         raise InputError(
             f"{path}, line {reader.line_num}", f"is no CSV ({error})", expected="cells", advice="check its quotes"
         ) from error
-    names = tuple(rows.pop(0)[1]) if header else ()
-    return _checked(Sheet(path, names, rows), len(names or rows[0][1]), "line 1")
+    if not rows:
+        raise InputError(
+            path, "holds empty cells alone", expected="a line of column names", advice="check how it was made"
+        )
+    first, cells = rows.pop(0) if header else rows[0]
+    return _checked(Sheet(path, tuple(cells) if header else (), rows, gap), len(cells), f"line {first}")
 
 
 def read_arff(path: Path) -> Sheet:
@@ -65,14 +78,17 @@ def read_arff(path: Path) -> Sheet:
     names: list[str] = []
     rows: list[tuple[int, list[str]]] = []
     data = False
-    for number, line in enumerate(text.splitlines(), start=1):
+    for number, line in enumerate(re.split(r"\r\n|\r|\n", text), start=1):
         bare = line.strip()
         if not bare or bare.startswith("%"):
             continue
         if data:
             if bare.startswith("{"):
                 raise _odd_line(path, number, bare, "a value for each attribute (sparse ARFF is not read)")
-            (cells,) = csv.reader([bare], quotechar="'", skipinitialspace=True)
+            try:
+                (cells,) = csv.reader([bare], quotechar="'", skipinitialspace=True)
+            except csv.Error as error:
+                raise _odd_line(path, number, bare, f"a value for each attribute ({error})") from error
             rows.append((number, [_bare(cell) for cell in cells]))
         elif attribute := _ATTRIBUTE.match(bare):
             names.append(_bare(attribute[1]))

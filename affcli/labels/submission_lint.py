@@ -1,4 +1,4 @@
-"""What is wrong with a challenge submission in one file, told by the sample and, for its curves, by a reference.
+"""What is wrong with a challenge submission, told by the sample and, for its curves, by a reference.
 
 Everything here has been seen in files that teams sent in: rows that lack or stand elsewhere, columns that changed
 places, a last line that is repeated to make up the number, curves that run backwards.
@@ -6,130 +6,104 @@ places, a last line that is repeated to make up the number, curves that run back
 
 from __future__ import annotations
 
+import dataclasses
+import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from affcli.errors import InputError, UsageError, some
-from affcli.labels.affect import Affect, distinct
-from affcli.labels.lines import NUMBER, decode, read_bytes
-from affcli.labels.submission_curves import Finding, curve_findings
-from affcli.labels.submissions import Form, Sample
+from affcli.errors import InputError, some
+from affcli.labels.affect import Affect
+from affcli.labels.categories import category_files
+from affcli.labels.submission_cells import read_cells
+from affcli.labels.submission_curves import curve_findings
+from affcli.labels.submission_reference import reference_values
+from affcli.labels.submission_rows import Finding as Finding
+from affcli.labels.submission_rows import Rows, read_rows
+from affcli.labels.submissions import Form, Sample, Wanted
 
-_BOM = b"\xef\xbb\xbf"
-_NOT_FINITE = ("nan", "inf", "infinity")
-
-
-@dataclass(frozen=True, eq=False)
-class _Rows:
-    """The n rows of a file: their line, from 1, their picture, and the text behind it, without trailing commas.
-
-    `ragged` are the rows whose text has too few or too many cells.
-    """
-
-    lines: NDArray[np.int64]
-    pictures: list[str]
-    tails: list[str]
-    ragged: set[int]
+_PLACE = re.compile(r"(?:.*[/\\])?([^/\\]+)[/\\](\d{1,9})(?:\.\w+)?", re.ASCII)
 
 
 def lint(path: Path, sample: Sample, reference: Sequence[Affect] | None = None) -> list[Finding]:
     """Everything that is wrong with the submission in the file `path`, in the order of its first lines within a kind.
 
-    `reference`, predictions or labels of the same clips, tells whether columns are swapped and curves turned round.
-    Raises InputError where the file cannot be read, is empty or no text, or where the reference has no clip in common
-    with the sample; UsageError where it lacks what the sample's task needs.
+    `reference`, predictions or labels of the same clips, tells whether columns are swapped, curves turned round or
+    shifted, classes in another order and action units inverted.  Raises InputError where the file cannot be read, is
+    empty or no text, or where the reference has no clip in common with the sample; UsageError where it lacks what the
+    sample's task needs.
     """
-    if path.is_dir():
-        raise InputError(path, "is a directory", expected="a submission in one file", advice="name the file")
-    content = read_bytes(path)
-    text = decode(content, str(path), "the submission that the sample asks for")
-    findings = _marks(content)
-    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
-    begins, header = _header(lines[0], sample)
-    findings += header
-    rows, shape = _rows(lines, begins, sample.form)
-    findings += shape
+    rows, findings = read_rows(path, sample.form, set(sample.pictures))
     place, against = _against_sample(rows, sample)
-    findings += against
-    values, numbers = _numbers(rows, sample.form)
-    findings += numbers
+    values, cells = read_cells(rows, sample.form)
     # Curves are looked at in the rows of the sample: what lacks is NaN there, and has been told.
     curves = np.full((len(sample), len(sample.form.columns)), np.nan)
     where = np.zeros(len(sample), np.int64)
     known = place >= 0
     curves[place[known]], where[place[known]] = values[known], rows.lines[known]
-    truth = None if reference is None else _reference(sample, reference)
-    return findings + curve_findings(sample, curves, where, truth)
+    truth = None if reference is None else reference_values(sample, reference)
+    return findings + against + cells + curve_findings(sample, curves, where, truth)
 
 
-def _marks(content: bytes) -> list[Finding]:
-    """What stands in the file beside its text."""
-    findings = []
-    if content.startswith(_BOM):
-        findings.append(Finding("byte-order-mark", 1, 1, "the file begins with a byte order mark: save it without"))
-    returns = content.count(b"\r")
-    if returns:
-        line = content.count(b"\n", 0, content.index(b"\r")) + 1
-        findings.append(Finding("line-endings", line, returns, "lines end in CR or CRLF, not in LF alone"))
+def lint_files(path: Path, wanted: Sequence[Wanted], reference: Sequence[Affect] | None = None) -> list[Finding]:
+    """Everything that is wrong with a submission of a file for each clip, in the directory `path`.
+
+    A finding tells the first file that it is in; otherwise as `lint`.  Raises InputError where the directory holds no
+    .txt file, or where those that are `wanted` have different first lines.
+    """
+    form = _common_form(wanted)
+    files = category_files(path)
+    found = [_files_missing(wanted, files), _files_extra(wanted, files)]
+    values, lines, names, frames = [], [], [], []
+    for one in wanted:
+        if one.clip not in files:
+            continue
+        file = files[one.clip]
+        try:
+            rows, text = read_rows(file, one.form, None)
+        except InputError as error:
+            found.append([Finding("unreadable", 1, 1, f"files that cannot be read ({error.found})", file.name)])
+            continue
+        count = len(rows.tails) if one.frames is None else one.frames
+        numbers, cells = read_cells(rows, form)
+        here = [*text, *_rows_counted(rows, one), *cells]
+        found.append([dataclasses.replace(finding, file=file.name) for finding in here])
+        made = np.full((count, len(form.columns)), np.nan)
+        made[: len(numbers)] = numbers[:count]
+        where = np.zeros(count, np.int64)
+        where[: len(numbers)] = rows.lines[:count]
+        values.append(made)
+        lines.append(where)
+        names.append(file)
+        frames.append(count)
+    findings = _merged([finding for some_of in found for finding in some_of])
+    if not sum(frames):
+        return findings
+    # One numbering for the lines of all files, from which a finding is taken back to its file.
+    longest = max(int(where.max(initial=0)) for where in lines) + 1
+    every = np.concatenate([np.where(where > 0, where + i * longest, 0) for i, where in enumerate(lines)])
+    curves = np.concatenate(values)
+    sample = _sample_of(path, form, [file.stem for file in names], frames)
+    truth = None if reference is None else reference_values(sample, reference)
+    for finding in curve_findings(sample, curves, every, truth):
+        i, line = divmod(finding.line, longest)
+        findings.append(dataclasses.replace(finding, line=line, file=names[i].name))
     return findings
 
 
-def _header(first: str, sample: Sample) -> tuple[int, list[Finding]]:
-    """The place of the first line of a row, and what is wrong with the first line."""
-    wanted = sample.form.header
-    if first == wanted:
-        return 1, []
-    if first.partition(",")[0].strip() in set(sample.pictures):
-        return 0, [Finding("header", 1, 1, f"the header lacks, expected '{wanted}'")]
-    return 1, [Finding("header", 1, 1, f"the header is '{first[:120]}', expected '{wanted}'")]
-
-
-def _rows(lines: list[str], begins: int, form: Form) -> tuple[_Rows, list[Finding]]:
-    """The rows, and lines that are blank, end in a comma or have too many or too few cells."""
-    width = len(form.columns)
-    end = len(lines) - 1 if not lines[-1] else len(lines)
-    blank, trailing, ragged = [], [], []
-    numbers: list[int] = []
-    pictures, tails = [], []
-    for number in range(begins + 1, end + 1):
-        picture, comma, tail = lines[number - 1].partition(",")
-        if not comma and not picture.strip():
-            blank.append(number)
-            continue
-        cells = tail.count(",") + 1 if comma else 0
-        if cells > width and not tail.rpartition(",")[2].strip():
-            trailing.append(number)
-            while cells > width and not tail.rpartition(",")[2].strip():
-                tail, cells = tail.rpartition(",")[0], cells - 1
-        if cells != width:
-            ragged.append(len(numbers))
-        numbers.append(number)
-        pictures.append(picture)
-        tails.append(tail)
-    findings = []
-    if blank:
-        findings.append(Finding("blank-lines", blank[0], len(blank), "lines without anything in them"))
-    if trailing:
-        findings.append(Finding("trailing-comma", trailing[0], len(trailing), "rows that end in a comma"))
-    if ragged:
-        line = numbers[ragged[0]]
-        said = f"rows of other than {width + 1} cells (the first has {lines[line - 1].count(',') + 1})"
-        findings.append(Finding("cells", line, len(ragged), said))
-    return _Rows(np.array(numbers, np.int64), pictures, tails, set(ragged)), findings
-
-
-def _against_sample(rows: _Rows, sample: Sample) -> tuple[NDArray[np.int64], list[Finding]]:
+def _against_sample(rows: Rows, sample: Sample) -> tuple[NDArray[np.int64], list[Finding]]:
     """The row of the sample that each row is, int64 (n,), -1 where none or seen before; and how they differ."""
+    if rows.pictures == list(sample.pictures):
+        return np.arange(len(sample)), []
     index = {picture: i for i, picture in enumerate(sample.pictures)}
     found = np.fromiter((index.get(picture, -1) for picture in rows.pictures), np.int64, len(rows.pictures))
     findings = []
     extra = np.flatnonzero(found < 0)
     if len(extra):
-        said = f"rows that the sample does not have (first: '{rows.pictures[extra[0]][:60]}')"
+        first = rows.pictures[extra[0]]
+        said = f"rows that the sample does not have (first: '{first[:60]}'{_meant(first, sample)})"
         findings.append(Finding("extra-rows", int(rows.lines[extra[0]]), len(extra), said))
     repeated = found >= 0
     repeated[np.unique(found, return_index=True)[1]] = False
@@ -149,7 +123,19 @@ def _against_sample(rows: _Rows, sample: Sample) -> tuple[NDArray[np.int64], lis
     return found, findings
 
 
-def _missing(rows: _Rows, found: NDArray[np.int64], sample: Sample) -> list[Finding]:
+def _meant(picture: str, sample: Sample) -> str:
+    """What a picture that the sample does not have may be meant for."""
+    found = _PLACE.fullmatch(picture.strip(" \"'"))
+    if found is None:
+        return f", expected such as '{sample.pictures[0]}'"
+    if not int(found[2]):
+        return ", whose numbers begin at 00001"
+    at = np.flatnonzero(sample.frame == int(found[2]) - 1)
+    same = [sample.pictures[i] for i in at.tolist() if sample.clips[sample.place[i]] == found[1]]
+    return f", which the sample writes '{same[0]}'" if same else ""
+
+
+def _missing(rows: Rows, found: NDArray[np.int64], sample: Sample) -> list[Finding]:
     """The rows of the sample that lack, of which `found` are there: cut off, at the ends of clips, or anywhere."""
     there = np.zeros(len(sample), np.bool_)
     there[found] = True
@@ -173,99 +159,59 @@ def _missing(rows: _Rows, found: NDArray[np.int64], sample: Sample) -> list[Find
     return [Finding("missing-rows", line, len(lacking), said)]
 
 
-def _numbers(rows: _Rows, form: Form) -> tuple[NDArray[np.float64], list[Finding]]:
-    """The values, float64 (n, columns), NaN where there is none in order; and what is wrong with them."""
-    width = len(form.columns)
-    tails = rows.tails
-    if rows.ragged:
-        fitted = {i: [*tails[i].split(","), *[""] * width][:width] for i in rows.ragged}
-        tails = [",".join(fitted[i]) if i in fitted else tail for i, tail in enumerate(tails)]
-    flat = ",".join(tails).split(",") if tails else []
-    wrong: dict[str, list[int]] = {}
-    lacking: list[int] = []  # in rows of too few or too many cells, which have been told of
-    values = _fast(flat)
-    if values is None:
-        values = np.zeros(len(flat))
-        for i, cell in enumerate(map(str.strip, flat)):
-            if NUMBER.fullmatch(cell) or cell.lower().lstrip("+-") in _NOT_FINITE:
-                values[i] = float(cell)
-            elif i // width not in rows.ragged:
-                wrong.setdefault("not-a-number", []).append(i)
-            else:
-                lacking.append(i)
-    wrong["not-finite"] = np.flatnonzero(~np.isfinite(values)).tolist()
-    finite = np.where(np.isfinite(values), values, 0.0)
-    if form.task == "va":
-        outside = (finite < -1) | (finite > 1)
-        expected = "outside [-1, 1]"
-    else:
-        whole = np.array([cell.strip().lstrip("+-").isdigit() for cell in flat], np.bool_)
-        fractions = set(np.flatnonzero(np.isfinite(values) & ~whole).tolist())
-        wrong["not-an-integer"] = sorted(fractions.difference(wrong.get("not-a-number", ()), lacking))
-        outside = (finite < 0) | (finite > form.highest)
-        expected = f"outside 0 to {form.highest}"
-    wrong["out-of-range"] = np.flatnonzero(outside).tolist()
-    names = {
-        "not-finite": "cells that are NaN or infinite",
-        "not-a-number": "cells that are no number",
-        "not-an-integer": "cells that are no whole number",
-        "out-of-range": f"cells {expected}",
-    }
-    findings = []
-    for kind, said in names.items():
-        if cells := wrong.get(kind):
-            first = cells[0]
-            told = f"{said} (first: {form.columns[first % width]} is '{flat[first].strip()[:40]}')"
-            findings.append(Finding(kind, int(rows.lines[first // width]), len(cells), told))
-    values[~np.isfinite(values) | outside] = np.nan
-    values[[*wrong.get("not-a-number", ()), *lacking]] = np.nan
-    return values.reshape(len(tails), width), findings
-
-
-def _fast(cells: list[str]) -> NDArray[np.float64] | None:
-    """All cells as numbers, or None where one may be none: Python's float takes more than others understand."""
-    if not all(map(str.isascii, cells)) or any("_" in cell for cell in cells):
-        return None
-    try:
-        return np.fromiter(map(float, cells), np.float64, len(cells))
-    except ValueError:
-        return None
-
-
-def _reference(sample: Sample, clips: Sequence[Affect]) -> NDArray[np.float64]:
-    """What the reference says of each row of the sample: float64 (n, columns), NaN where nothing."""
-    by_name = {affect.clip: affect for affect in distinct(clips)}
-    if not by_name.keys() & set(sample.clips):
+def _common_form(wanted: Sequence[Wanted]) -> Form:
+    """The form of every file that is wanted."""
+    other = next((one for one in wanted if one.form != wanted[0].form), None)
+    if not wanted or other is not None:
         raise InputError(
-            clips[0].source if clips else "reference",
-            f"has no clip in common with the sample ({some(by_name) or 'none'})",
-            expected=f"clips {some(sample.clips)}",
-            advice="name the clips alike",
+            "--sample",
+            f"begins '{wanted[0].form.header}' in clip '{wanted[0].clip}', '{other.form.header}' in '{other.clip}'"
+            if other
+            else "names no clip",
+            expected="one first line in the files of all clips" if other else "a line or a file for each clip",
+            advice="take the sample as the organisers gave it",
         )
-    if sample.form.task == "au":
-        raise UsageError(
-            "--reference",
-            "is of no use for action units",
-            expected="a sample of valence and arousal or of expressions",
-            advice="leave it out",
-        )
-    found = np.full((len(sample), len(sample.form.columns)), np.nan)
-    for clip, rows in zip(sample.clips, sample.rows_of_clips(), strict=True):
-        affect = by_name.get(clip)
-        if affect is None:
-            continue
-        rows = rows[sample.frame[rows] < len(affect)]
-        for column, name in enumerate(sample.form.columns):
-            if name != "expression":
-                found[rows, column] = getattr(affect, name)[sample.frame[rows]]
-            elif affect.expression is not None:
-                classes = affect.expression[sample.frame[rows]]
-                found[rows, column] = np.where(classes < 0, np.nan, classes)
-    if np.isnan(found).all():
-        raise UsageError(
-            "--reference",
-            f"says no {' or '.join(sample.form.columns)} in any row of the sample",
-            expected="predictions or labels of the same task and clips",
-            advice="name others, or leave it out",
-        )
-    return found
+    return wanted[0].form
+
+
+def _files_missing(wanted: Sequence[Wanted], files: dict[str, Path]) -> list[Finding]:
+    lacking = [one.clip for one in wanted if one.clip not in files]
+    said = f"clips of the sample without a file: {some(lacking)}"
+    return [Finding("missing-files", 1, len(lacking), said, f"{lacking[0]}.txt")] if lacking else []
+
+
+def _files_extra(wanted: Sequence[Wanted], files: dict[str, Path]) -> list[Finding]:
+    extra = sorted(files.keys() - {one.clip for one in wanted})
+    said = f"files of clips that the sample does not have: {some(extra)}"
+    return [Finding("extra-files", 1, len(extra), said, files[extra[0]].name)] if extra else []
+
+
+def _rows_counted(rows: Rows, wanted: Wanted) -> list[Finding]:
+    """Rows that lack at the end of the file of one clip, or are too many."""
+    count, due = len(rows.tails), wanted.frames
+    if due is None or count == due:
+        return []
+    if count < due:
+        line = int(rows.lines[-1]) + 1 if count else 2
+        return [Finding("truncated", line, due - count, f"the file has {count} rows, expected {due}")]
+    return [Finding("extra-rows", int(rows.lines[due]), count - due, f"the file has {count} rows, expected {due}")]
+
+
+def _merged(findings: Sequence[Finding]) -> list[Finding]:
+    """One finding for each kind, that of the first file, which says how many files are alike."""
+    kinds: dict[str, list[Finding]] = {}
+    for finding in findings:
+        kinds.setdefault(finding.kind, []).append(finding)
+    merged = []
+    for first, *more in kinds.values():
+        said = f"{first.message}; so in {len(more) + 1} files" if more else first.message
+        merged.append(dataclasses.replace(first, count=sum(one.count for one in (first, *more)), message=said))
+    return merged
+
+
+def _sample_of(path: Path, form: Form, clips: Sequence[str], frames: Sequence[int]) -> Sample:
+    """The rows of a file for each clip as if they stood in one."""
+    place = np.repeat(np.arange(len(clips), dtype=np.int32), frames)
+    frame = np.concatenate([np.arange(count, dtype=np.int32) for count in frames])
+    pictures = tuple(f"{clips[i]}/{number + 1:05d}" for i, number in zip(place.tolist(), frame.tolist(), strict=True))
+    return Sample(str(path), form, pictures, tuple(clips), place, frame, np.arange(2, len(frame) + 2, dtype=np.int64))

@@ -5,9 +5,11 @@ Since ABAW5 a submission is one file.  Its first line names the columns, and eve
 
 * `image_location,valence,arousal`: two numbers, -1 to 1;
 * `image_location,Neutral,Anger,...`: the number of one of the classes named;
-* `image_location,AU1,AU2,...`: a zero or a one for each of the action units named.
+* `image_location,AU1,AU2,...`: a zero or a one for each of the action units named;
+* `image,valence,arousal,expression,aus`: all of these, sixteen cells, the twelve action units in cells of their own.
 
-The rows of a sample end in a comma (ABAW5) or carry values that mean nothing (ABAW6): both are passed over.  ABAW1 to
+Of the last, multi-task form, no sample of the organisers was at hand: it is taken to be that of the label files.  The
+rows of a sample end in a comma (ABAW5) or carry values that mean nothing (ABAW6): both are passed over.  ABAW1 to
 ABAW3 asked for one file per clip, laid out like the labels: the same lines without the picture.
 """
 
@@ -28,10 +30,12 @@ from affcli.files import replacing
 from affcli.labels.affect import DIMENSIONS, EXPRESSIONS
 from affcli.labels.categories import ACTION_UNIT_HEADERS, category_files
 from affcli.labels.lines import decode, read_bytes
+from affcli.labels.multitask import HEADER as MULTITASK
 from affcli.schemas import ACTION_UNITS
 
-TASKS = ("va", "expr", "au")
+TASKS = ("va", "expr", "au", "mtl")
 _PICTURE = re.compile(r"(?:.*/)?([^/]+)/(\d{1,9})\.(?:jpe?g|png)", re.ASCII | re.IGNORECASE)
+_SEVERAL = tuple(MULTITASK.split(",")[1:])
 _CLASSES = tuple(name.lower() for name in EXPRESSIONS)
 _EXPECT = "a first line such as image_location,valence,arousal, and a line <clip>/<00001>.jpg for each row"
 
@@ -40,13 +44,23 @@ _EXPECT = "a first line such as image_location,valence,arousal, and a line <clip
 class Form:
     """What each row of a submission says: the task, the first line, and the columns of affect tables, in its order.
 
-    A row of expressions has one column, `expression`, whose highest number is `highest`; of action units it is 1.
+    A row of expressions has one column, `expression`, whose highest number is `highest`; of action units it is 1.  A
+    row of several tasks has valence and arousal first, then the expression, then the action units.
     """
 
     task: str
     header: str
     columns: tuple[str, ...]
     highest: int = 1
+
+    @property
+    def numbers(self) -> int:
+        """How many of the columns, which are the first, are valence or arousal; the others are classes."""
+        return sum(name in DIMENSIONS for name in self.columns)
+
+    def highest_of(self, column: str) -> int:
+        """The highest class of `expression`, or of an action unit."""
+        return self.highest if column == "expression" else 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,6 +104,8 @@ def default_form(task: str) -> Form:
         return Form(task, ",".join(DIMENSIONS), DIMENSIONS)
     if task == "expr":
         return Form(task, ",".join(EXPRESSIONS), ("expression",), len(EXPRESSIONS) - 1)
+    if task == "mtl":
+        return form_of(MULTITASK, MULTITASK, pictures=True)
     return Form(task, ",".join(ACTION_UNIT_HEADERS[1]).upper(), ACTION_UNIT_HEADERS[1])
 
 
@@ -104,13 +120,17 @@ def form_of(header: str, source: str, *, pictures: bool) -> Form:
         return Form("va", header, names)
     if names in (_CLASSES, _CLASSES[:7]):
         return Form("expr", header, ("expression",), len(names) - 1)
+    if pictures and names in (_SEVERAL, (*DIMENSIONS, "expression", *ACTION_UNIT_HEADERS[1])):
+        columns = (*DIMENSIONS, "expression", *ACTION_UNIT_HEADERS[1])
+        return Form("mtl", header, columns, len(EXPRESSIONS) - 1)
     if names and set(names) <= ACTION_UNITS.keys() and len(set(names)) == len(names):
         return Form("au", header, names)
     image = "image_location," if pictures else ""
     raise InputError(
         source,
         f"begins with '{header[:80]}'",
-        expected=f"{image}valence,arousal or {image}{','.join(EXPRESSIONS[:2])},... or {image}AU1,AU2,...",
+        expected=f"{image}valence,arousal or {image}{','.join(EXPRESSIONS[:2])},... or {image}AU1,AU2,..."
+        + (f" or {MULTITASK}" if pictures else ""),
         advice="take the sample of one of these tasks, as the organisers gave it",
     )
 
@@ -120,26 +140,36 @@ def read_sample(path: Path) -> Sample:
 
     Raises InputError, with the line, where it is missing, names no picture or one twice, or is of no task.
     """
+    if path.is_dir():
+        raise InputError(path, "is a directory", expected="the organisers' sample file", advice="name the file in it")
     first, *lines = read_lines(path, _EXPECT)
     form = form_of(first.rstrip(), str(path), pictures=True)
     pictures: list[str] = []
     clips: dict[str, int] = {}
+    # A million rows have few directories and few numbers: each is taken apart once.
+    heads: dict[str, int] = {}
+    ends: dict[str, int] = {}
     places, frames, numbers = [], [], []
     for number, line in enumerate(lines, start=2):
         picture = line.partition(",")[0].strip()
-        if not picture and not line.strip(" ,"):
-            continue
-        found = _PICTURE.fullmatch(picture)
-        if found is None or not int(found[2]):
-            raise InputError(
-                f"{path}, line {number}",
-                f"names no picture: '{picture[:60]}'",
-                expected="<clip>/<00001>.jpg, the frames numbered from 1",
-                advice="take the sample as the organisers gave it",
-            )
+        head, _, end = picture.rpartition("/")
+        place, frame = heads.get(head), ends.get(end)
+        if place is None or frame is None:
+            if not line.strip(" ,"):
+                continue
+            found = _PICTURE.fullmatch(picture)
+            if found is None or not int(found[2]):
+                raise InputError(
+                    f"{path}, line {number}",
+                    f"names no picture: '{picture[:60]}'",
+                    expected="<clip>/<00001>.jpg, the frames numbered from 1",
+                    advice="take the sample as the organisers gave it",
+                )
+            place = heads[head] = clips.setdefault(found[1], len(clips))
+            frame = ends[end] = int(found[2]) - 1
         pictures.append(picture)
-        places.append(clips.setdefault(found[1], len(clips)))
-        frames.append(int(found[2]) - 1)
+        places.append(place)
+        frames.append(frame)
         numbers.append(number)
     if not pictures:
         raise InputError(path, "holds a header and nothing else", expected=_EXPECT, advice="check how it was made")
@@ -154,8 +184,8 @@ def read_sample(path: Path) -> Sample:
                     advice="take the sample as the organisers gave it",
                 )
             seen.add(picture)
-    place, frame = np.array(places, np.int32), np.array(frames, np.int32)
-    return Sample(str(path), form, tuple(pictures), tuple(clips), place, frame, np.array(numbers, np.int64))
+    place_of, frame_of = np.array(places, np.int32), np.array(frames, np.int32)
+    return Sample(str(path), form, tuple(pictures), tuple(clips), place_of, frame_of, np.array(numbers, np.int64))
 
 
 def read_wanted(path: Path, task: str) -> list[Wanted]:
@@ -215,7 +245,8 @@ def read_lines(path: Path, expected: str) -> list[str]:
 def write_submission(path: Path, sample: Sample, values: NDArray[np.float64], digits: int | None = None) -> None:
     """Write a submission in one file: `values` (n, columns), by the rows of the sample.
 
-    Valence and arousal as short as they are read back exactly, or with `digits` decimals; never with an exponent.
+    Classes as whole numbers; valence and arousal as short as they are read back exactly, or with `digits` decimals, and
+    never with an exponent.
     Raises OutputError where it cannot be written.
     """
     _write(path, sample.form, values, sample.pictures, digits)
@@ -234,10 +265,12 @@ def clip_path(directory: Path, clip: str) -> Path:
 def _write(
     path: Path, form: Form, values: NDArray[np.float64], pictures: Sequence[str] | None, digits: int | None
 ) -> None:
-    if form.task == "va":
-        columns = [[_decimal(value, digits) for value in column] for column in values.T.tolist()]
-    else:
-        columns = [list(map(str, column)) for column in values.T.astype(np.int64).tolist()]
+    columns = [
+        [_decimal(value, digits) for value in column.tolist()]
+        if name in DIMENSIONS
+        else list(map(str, column.astype(np.int64).tolist()))
+        for name, column in zip(form.columns, values.T, strict=True)
+    ]
     first = [] if pictures is None else [pictures]
     lines = [form.header, *map(",".join, zip(*first, *columns, strict=True))]
     with replacing(path) as file:

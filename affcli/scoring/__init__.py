@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from affcli.errors import InputError, SchemaError, UsageError
-from affcli.labels.affect import DIMENSIONS, Affect, distinct
+from affcli.labels.affect import DIMENSIONS, UNKNOWN, Affect, distinct
 from affcli.labels.filling import MISSING
 from affcli.metrics import METRICS, Moments
 from affcli.scoring.pairs import Pair, aligned, annotated, matched, require_predictions
@@ -170,7 +170,11 @@ def restricted(truth: Sequence[Affect], where: Mapping[str, NDArray[np.bool_]]) 
                 advice="make labels and faces of the same video",
             )
         valence, arousal = (np.where(here, values, np.nan) for values in (clip.valence, clip.arousal))
-        kept.append(dataclasses.replace(clip, valence=valence, arousal=arousal))
+        classes = {name: np.where(here, values, np.int8(UNKNOWN)) for name, values in clip.classes().items()}
+        expression = classes.pop("expression", None)
+        kept.append(
+            dataclasses.replace(clip, valence=valence, arousal=arousal, expression=expression, action_units=classes)
+        )
     return kept
 
 

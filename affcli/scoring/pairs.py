@@ -10,18 +10,31 @@ import numpy as np
 from numpy.typing import NDArray
 
 from affcli.errors import InputError, SchemaError, some
-from affcli.labels.affect import DIMENSIONS, Affect
+from affcli.labels.affect import ACTION_UNITS, DIMENSIONS, UNKNOWN, Affect
 from affcli.labels.filling import filled
 
 log = logging.getLogger(__name__)
 
+# What is compared under each mask: valence and arousal, expressions, action units.
+COLUMNS = {"joint": DIMENSIONS, "each": DIMENSIONS, "expr": ("expression",), "au": tuple(ACTION_UNITS)}
+
+
+def known(clip: Affect, name: str) -> NDArray[np.bool_]:
+    """Where a dimension, the expression or an action unit is known: (n,)."""
+    if name in DIMENSIONS:
+        return np.asarray(~np.isnan(getattr(clip, name)))
+    values = clip.expression if name == "expression" else clip.action_units.get(name)
+    return np.zeros(len(clip), np.bool_) if values is None else values != UNKNOWN
+
 
 def annotated(clip: Affect, mask: str) -> NDArray[np.bool_]:
-    """Where a frame counts, (n,): with `mask` "joint" both dimensions are known there, with "each" one of them."""
+    """Where a frame counts, (n,): with `mask` "joint" both dimensions are known there, with others any of COLUMNS."""
     if mask == "joint":
         return clip.valid
-    known: NDArray[np.bool_] = ~(np.isnan(clip.valence) & np.isnan(clip.arousal))
-    return known
+    found = np.zeros(len(clip), np.bool_)
+    for name in COLUMNS[mask]:
+        found |= known(clip, name)
+    return found
 
 
 @dataclass(frozen=True)
@@ -31,22 +44,21 @@ class Pair:
     truth: Affect
     prediction: Affect
     annotated: int
-    mask: str  # joint or each
+    mask: str  # of COLUMNS
 
     def compared(self, name: str) -> NDArray[np.bool_]:
-        """Where one dimension is compared: (n,)."""
-        known: NDArray[np.bool_] = self.truth.valid if self.mask == "joint" else ~np.isnan(getattr(self.truth, name))
-        return known
+        """Where one dimension, the expression or one action unit is compared: (n,)."""
+        return self.truth.valid if self.mask == "joint" else known(self.truth, name)
 
     @property
     def missing(self) -> NDArray[np.bool_]:
         """Where a frame is annotated and not predicted: (n,)."""
         if self.mask == "joint":
             return self.truth.valid & ~self.prediction.valid
-        lacks: list[NDArray[np.bool_]] = [
-            self.compared(name) & np.isnan(getattr(self.prediction, name)) for name in DIMENSIONS
-        ]
-        return lacks[0] | lacks[1]
+        lacks = np.zeros(len(self.truth), np.bool_)
+        for name in COLUMNS[self.mask]:
+            lacks |= self.compared(name) & ~known(self.prediction, name)
+        return lacks
 
     def predictions(self, missing: str) -> dict[str, NDArray[np.float64]]:
         """Valence and arousal as predicted, (n,) each, filled in as `missing` says where annotated frames lack them."""
@@ -58,6 +70,17 @@ class Pair:
             name: _filled(column, missing, self.prediction) if name in needed else column
             for name, column in values.items()
         }
+
+    def predicted_class(self, name: str, missing: str) -> NDArray[np.int8]:
+        """The expression or one action unit as predicted, int8 (n,), filled in as `missing` says where it lacks.
+
+        "interpolate" takes the nearest, the earlier of two.  Frames that are not compared may be -1.
+        """
+        values = self.prediction.classes().get(name, np.full(len(self.prediction), UNKNOWN, np.int8))
+        if not (self.compared(name) & (values == UNKNOWN)).any():
+            return values
+        numbers = np.where(values == UNKNOWN, np.nan, values.astype(np.float64))
+        return _filled(numbers, missing, self.prediction, classes=True).astype(np.int8)
 
 
 def matched(truth: list[Affect], prediction: list[Affect], mask: str = "joint") -> list[tuple[Affect, Affect]]:
@@ -138,7 +161,9 @@ def require_predictions(pairs: list[Pair]) -> None:
     )
 
 
-def _filled(values: NDArray[np.float64], missing: str, prediction: Affect) -> NDArray[np.float64]:
+def _filled(
+    values: NDArray[np.float64], missing: str, prediction: Affect, *, classes: bool = False
+) -> NDArray[np.float64]:
     """`values`, (n,), with NaN filled in as `missing` says.  Raises InputError where there is nothing to fill from."""
     if missing != "zero" and np.isnan(values).all():
         raise InputError(
@@ -147,4 +172,4 @@ def _filled(values: NDArray[np.float64], missing: str, prediction: Affect) -> ND
             expected=f"something to {missing}",
             advice="predict it, or use --missing zero",
         )
-    return filled(values, missing)
+    return filled(values, missing, classes=classes)
