@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -53,7 +54,7 @@ class Affect:
     def __len__(self) -> int:
         return len(self.valence)
 
-    @property
+    @functools.cached_property
     def valid(self) -> NDArray[np.bool_]:
         """Where valence and arousal are both known: (n,).  Frames with only one of them are not used."""
         known: NDArray[np.bool_] = ~(np.isnan(self.valence) | np.isnan(self.arousal))
