@@ -196,7 +196,10 @@ def _places(
     values: NDArray[np.int64], listed: NDArray[np.int64], order: NDArray[np.int64], name: str
 ) -> NDArray[np.int64]:
     """Where each of n values stands in `listed`, which `order` sorts; ValueError where one does not."""
-    places = order[np.minimum(np.searchsorted(listed, values, sorter=order), len(listed) - 1)]
+    if np.array_equal(listed, np.arange(len(listed))):  # the usual 0, 1, 2, ... need no search
+        places = np.clip(values, 0, max(len(listed) - 1, 0))
+    else:
+        places = order[np.minimum(np.searchsorted(listed, values, sorter=order), len(listed) - 1)]
     bad = np.flatnonzero(listed[places] != values)
     if len(bad):
         raise ValueError(f"{name} holds {values[bad[0]]} at index {bad[0]}, expected one of {listed.tolist()}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import subprocess
 from collections.abc import Callable
 from fractions import Fraction
@@ -10,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from commands import invoke, run
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from affcli import recipes, tables
 from affcli.errors import InputError, UsageError
@@ -20,7 +21,7 @@ from affcli.labels.read import read_affect
 from affcli.labels.scales import UNIT, Scale
 from affcli.labels.writing import mean, number, omg_place
 from affcli.labels.writing_times import Layout, arff_text, points, ratings_text
-from affcli.schemas import AFFECT
+from affcli.schemas import AFFECT, AUDIO
 
 NAN = float("nan")
 PERIOD = 40_000
@@ -176,6 +177,50 @@ def test_import_labels_reads_utterances_back(tmp_path: Path, labels: Path) -> No
     for before, after in zip(read_affect(labels), read_affect(tmp_path / "back"), strict=True):
         for name in ("valence", "arousal"):
             np.testing.assert_allclose(getattr(after, name), np.nanmean(getattr(before, name)), rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("export", "out"),
+    [
+        (["arff"], "d"),
+        (["ratings", "--range", "-1:1"], "all.csv"),
+        (["ratings", "--range", "-1:1", "--columns", "clip=c,time=t,value=v", "--time-unit", "ms"], "d"),
+        (["csv", "--time-unit", "us"], "all.csv"),
+    ],
+    ids=lambda value: value[0] if isinstance(value, list) else "",
+)
+def test_both_persons_of_a_video_of_varying_rate_come_back(tmp_path: Path, export: list[str], out: str) -> None:
+    times = 70_001 + np.cumsum(np.random.default_rng(4).integers(9_000, 70_000, 60))  # the first frame is not at 0
+    folder = tmp_path / "labels"
+    folder.mkdir()
+    clips = {name: many(name, seed) for seed, name in enumerate(("12-24-1920x1080_left", "12-24-1920x1080_right"))}
+    for name, affect in clips.items():
+        write_table(folder, dataclasses.replace(affect, time_us=times))
+        n = len(affect)
+        columns: dict[str, ArrayLike] = {
+            "clip": [name] * n,
+            "frame": np.arange(n),
+            "time_us": times,
+            "valid": np.ones(n, np.bool_),
+        }
+        columns |= {"sample": (times - times[0]) * 2 // 125, "speech": np.full(n, NAN)}
+        facts = {"sample_rate": 16_000, "start_us": 0, "rate": None, "sound": "present", "partial": False}
+        tables.write(
+            tmp_path / f"audio/{name}.audio.parquet",
+            AUDIO,
+            columns,
+            recipe=recipes.recipe("extract-audio", {}),
+            inputs=[],
+            facts=facts,
+            array=np.zeros(1, np.int16),
+        )
+    run("export-labels", folder, "-o", tmp_path / out, "--format", *export)
+    run("import-labels", tmp_path / out, tmp_path / "back", "--format", *export, "--times", tmp_path / "audio")
+    back = {one.clip: one for one in read_affect(tmp_path / "back")}
+    assert back.keys() == clips.keys()
+    for name, affect in clips.items():
+        np.testing.assert_array_equal(wanted_of(back[name], False), wanted_of(affect, False))
+        np.testing.assert_array_equal(back[name].time_us, times)
 
 
 # What each format looks like
@@ -390,7 +435,15 @@ def test_utterances_are_told_from_their_videos() -> None:
             ["csv", "o", "--columns", "time=t,valence=v"],
             "clip 'x-arousal' ends in the name of a dimension",
         ),
+        (
+            "x_arousal",  # valence/x_arousal.csv would be read as arousal, whatever its clips are called
+            ["csv", "o", "--columns", "clip=c,time=t,value=v"],
+            "clip 'x_arousal' ends in the name of a dimension",
+        ),
         (".a", ["afew-va", "o"], "clip '.a': cannot be a name of files"),
+        ("b%", ["csv", "o.csv"], "clip 'b%': cannot be a name of files"),
+        ("'a'_b", ["omg", "o.csv"], "clip \"'a'_b\" cannot stand in a line of this format"),
+        ("a _b", ["omg", "o.csv"], "clip 'a _b' cannot stand in a line of this format"),
     ],
 )
 def test_names_that_would_not_be_read_back_are_refused(
@@ -399,7 +452,7 @@ def test_names_that_would_not_be_read_back_are_refused(
     source = tmp_path / "in.csv"
     source.write_text(f'clip,frame,valence,arousal\n"{clip}",0,0.5,0.5\n')
     name, out, *rest = arguments
-    rate = ["--rate", "25"] if name != "abaw-mtl" and name != "afew-va" else []
+    rate = ["--rate", "25"] if name == "arff" or (name == "csv" and rest) else []
     command = ("export-labels", source, "-o", tmp_path / out, "--format", name, *rest, *rate)
     if out.endswith((".txt", ".csv")):
         with pytest.raises(InputError) as caught:
@@ -418,6 +471,21 @@ def test_a_name_with_the_separator_is_quoted(tmp_path: Path) -> None:
     out = tmp_path / "o.csv"
     run("export-labels", tmp_path / "a,b.affect.parquet", "-o", out, "--format", "ratings", "--range", "-1:1")
     assert out.read_text() == 'name,timestamp,valence,arousal\n"a,b",0,0.5,0.25\n'
+
+
+def test_a_blank_at_the_end_of_a_name_is_no_part_of_a_cell(tmp_path: Path) -> None:
+    write_table(tmp_path, clip("a ", [0.5], [0.25], [0]))
+    with pytest.raises(InputError, match="clip 'a ' cannot stand in a line of this format"):
+        invoke("export-labels", tmp_path / "a .affect.parquet", "-o", tmp_path / "o.csv", "--format", "csv")
+    assert not (tmp_path / "o.csv").exists()
+
+
+def test_two_clips_are_not_one_utterance(tmp_path: Path) -> None:
+    for name in ("x", "x_utterance_1"):
+        write_table(tmp_path, clip(name, [0.5], [0.25], [0]))
+    with pytest.raises(InputError, match="clips 'x' and 'x_utterance_1' are both utterance_1 of the video x, expected"):
+        invoke("export-labels", tmp_path, "-o", tmp_path / "o.csv", "--format", "omg")
+    assert not (tmp_path / "o.csv").exists()
 
 
 # Places
@@ -494,7 +562,8 @@ def test_one_clip_that_cannot_be_written_does_not_stop_the_others(affcli: Comman
 def test_standard_input_and_output(affcli: Command) -> None:
     text = "clip,frame,valence,arousal\na_1,0,0.5,0\n"
     done = affcli("export-labels", "-", "-o", "-", "--format", "csv", "--range", "0:10", input=text)
-    assert (done.returncode, done.stdout, done.stderr) == (0, "clip,frame,valence,arousal\na_1,0,7.5,5.0\n", "")
+    assert (done.returncode, done.stdout) == (0, "clip,frame,valence,arousal\na_1,0,7.5,5.0\n")
+    assert done.stderr == "affcli: standard output: 1 clip as csv, valence 0:10, arousal 0:10\n"
 
 
 # What is lost is said
@@ -617,11 +686,16 @@ def test_texts_refuse_clips_without_times() -> None:
     [
         (["affwild2-va", "--range", "0:1"], "--range: has no meaning here: affwild2-va has its scale by definition"),
         (["abaw-mtl", "--range", "0:1"], "--range: has no meaning here: abaw-mtl has its scale by definition"),
-        (["affwild2-va", "--classes", "7"], "--classes: has no meaning here: it has no expressions to choose"),
+        (["affwild2-va", "--classes", "7"], "--classes: has no meaning here: only affwild2-expr has classes to choose"),
+        (["abaw-mtl", "--classes", "0"], "--classes: has no meaning here: only affwild2-expr has classes to choose"),
+        (["arff", "--drop-other"], "--drop-other: has no meaning here: only affwild2-expr has classes to choose"),
+        (["csv", "--units", "0"], "--units: has no meaning here: only affwild2-au has action units to choose"),
+        (["arff", "--rate", ""], "--rate : is no frame rate"),
+        (["arff", "--range", f"0:1{'0' * 400}"], "expected LOW:HIGH"),
         (["affwild2-expr", "--classes", "0"], "--classes 0: is no such number, expected 7 or 8; correct it"),
         (["affwild2-expr", "--drop-other"], "--drop-other: has no meaning here: only --classes 7 has no class Other"),
         (["affwild2-au", "--units", "13"], "--units 13: is no such number, expected 8 or 12"),
-        (["arff", "--units", "8"], "--units: has no meaning here: it has no action units to choose"),
+        (["arff", "--units", "8"], "--units: has no meaning here: only affwild2-au has action units to choose"),
         (["arff", "--columns", "time=t"], "--columns: has no meaning here: arff has columns of its own"),
         (["omg", "--separator", "tab"], "--separator: has no meaning here"),
         (["omg", "--times", "x"], "--times: has no meaning here: omg has no times"),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from commands import invoke, run
+from test_cli_import_labels import write_times
 
 from affcli import recipes, tables
 from affcli.errors import InputError, SchemaError, UsageError
@@ -285,3 +288,30 @@ def test_gold_tables_are_labels(
     scored = affcli("score", "--ccc", three[1], tmp_path / "out")
     assert scored.returncode == 0, scored.stderr
     assert json.loads(scored.stdout)["frames"] == 6
+
+
+def test_the_loop_of_the_readme_reads_a_column_for_each_annotator(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+    names, imported, rated = re.findall(r"^for who in (.*); do\n((?:  .*\n)+)done\naffcli (gold .*)", text, re.M)[0]
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(2)
+    ratings = rng.uniform(-1, 1, (2, 2, 6, 30)).round(4)  # by dimension, recording, annotator and time
+    for dimension, of_recordings in zip(("valence", "arousal"), ratings, strict=True):
+        for clip, curves in zip(("P16", "P17"), of_recordings, strict=True):
+            rows = [";".join([f"{0.04 * i:.2f}", *map(str, at)]) for i, at in enumerate(curves.T.tolist())]
+            path = tmp_path / "emotional_behaviour" / dimension / f"{clip}.csv"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text("\n".join(["time;FM1 ;FM2 ;FM3 ;FF1 ;FF2 ;FF3", *rows]) + "\n")
+            write_times(tmp_path / "out", clip, [40_000 * i for i in range(30)])
+    for who in names.split():
+        run(*shlex.split(imported.replace("\\\n", " ").replace("$who", who))[1:])
+    directories = sorted(str(path) for path in Path("rated").iterdir())
+    arguments = [*shlex.split(rated.replace("--delay auto", "--delay 0"))]
+    place = arguments.index("rated/*/")
+    arguments[place : place + 1] = directories
+    run(*arguments, "--method", "mean")
+    for i, found in enumerate(read_affect(tmp_path / "gold")):
+        np.testing.assert_allclose(found.valence, ratings[0, i].mean(axis=0), atol=1e-12)
+        np.testing.assert_allclose(found.arousal, ratings[1, i].mean(axis=0), atol=1e-12)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from commands import run
 
 from affcli import recipes, tables
 from affcli.recipes import digest
@@ -341,6 +342,21 @@ def test_a_clip_in_two_multitask_files_is_made_of_neither(affcli: Command, tmp_p
     assert sorted(path.name[0] for path in (tmp_path / "out").iterdir()) == ["t", "v"]
 
 
+def test_a_file_of_many_clips_is_digested_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    labels = tmp_path / "t.txt"
+    labels.write_text(MTL + "".join(f"{name}/00001.jpg,0,0,0{',0' * 12}\n" for name in "abcd"))
+    digested: list[Path] = []
+
+    def counted(path: Path) -> dict[str, str]:
+        digested.append(path)
+        return {"name": path.name, "sha256": digest(path)}
+
+    monkeypatch.setattr(recipes, "source", counted)
+    run("import-labels", labels, tmp_path / "out")
+    assert digested == [labels]
+    assert len([*(tmp_path / "out").iterdir()]) == 4
+
+
 def test_afew_va_is_told_from_its_ending(affcli: Command, tmp_path: Path) -> None:
     for clip, value in (("001", 5), ("002", 12)):
         (tmp_path / clip).mkdir()
@@ -572,6 +588,9 @@ def test_csv_with_columns_of_its_own(affcli: Command, tmp_path: Path) -> None:
         ("--format csv --columns value=a,valence=b", "--columns value=a,valence=b: names no column of values, or too"),
         ("--format csv --columns time=1,valence=V", "--columns time=1,valence=V: has names and numbers"),
         ("--format csv --rate 0", "--rate 0: is no frame rate"),
+        ("--format csv --rate=", "--rate : is no frame rate"),
+        ("--format csv --range=", "--range : has ''"),
+        ("--columns=", "--columns: has no meaning here:"),
         ("--format csv --delay nan", "command line: Invalid value for '--delay'"),
         ("--format omg --times x --expressions x", "--expressions, --action-units: has no meaning here"),
         ("--format csv", "--format: is not that of"),

@@ -16,6 +16,7 @@ from commands import invoke
 from numpy.typing import NDArray
 
 from affcli import recipes, tables
+from affcli.cli.panels import SCORE
 from affcli.cli.score import _form, score
 from affcli.errors import AffcliError, UsageError
 from affcli.labels.affect import Affect
@@ -196,6 +197,95 @@ def test_several_predictions_are_compared_with_the_first(systems: tuple[Path, Pa
     assert same["ccc"]["mean"] == {"estimate": 0.0, "low": 0.0, "high": 0.0, "p": 1.0}
 
 
+def test_a_standard_error_stands_beside_each_interval(systems: tuple[Path, Path, Path]) -> None:
+    """By the jackknife as the textbook has it, from scores of all clips but one."""
+    good, _, truth = systems
+    found = scored("--ccc", good, truth, "--ci", 95, "--resamples", 100)["intervals"]["ccc"]["mean"]
+    text = {path: path.read_text().splitlines(True) for path in (good, truth)}
+    left = []
+    for clip in range(12):
+        for path, lines in text.items():
+            path.write_text("".join(line for line in lines if not line.startswith(f"c{clip},")))
+        left.append(scored("--ccc", good, truth)["concatenated"]["ccc"]["mean"])
+    wanted = math.sqrt(11 / 12 * sum((one - np.mean(left)) ** 2 for one in left))
+    assert found["standard_error"] == pytest.approx(wanted, rel=1e-9)
+    assert wanted < found["high"] - found["low"] < 6 * wanted
+
+
+def test_p_values_of_a_permutation_test(systems: tuple[Path, Path, Path]) -> None:
+    """Of the 4,096 swaps of 12 clips 400 are drawn; of four clips all 16 are tried."""
+    good, bad, truth = systems
+    drawn = scored("--ccc", good, bad, truth, "--test", "permutation", "--resamples", 400)["differences"]
+    usual = scored("--ccc", good, bad, truth, "--resamples", 400)["differences"]
+    assert (drawn["test"], usual["test"]) == ("permutation", "bootstrap")
+    (one,), (other,) = drawn["each"], usual["each"]
+    assert one["ccc"]["mean"]["p"] == pytest.approx(2 / 401)  # among them all swapped, by chance
+    assert {**one["ccc"]["mean"], "p": 0} == {**other["ccc"]["mean"], "p": 0}
+    for path in systems:
+        path.write_text("".join(line for line in path.read_text().splitlines(True) if line[:3] in "clip c0,c1,c2,c3,"))
+    few = scored("--ccc", good, bad, truth, "--test", "permutation")["differences"]["each"][0]
+    assert few["ccc"]["mean"]["p"] == 2 / 16  # as they are, and all swapped
+    shown = invoke("score", "--ccc", *systems, "--markdown", "--test", "permutation").stdout
+    assert f"| less {good} | 95 % interval | p (permutation) |" in shown
+    with pytest.raises(AffcliError, match=r"bad\.csv: was not scored over the same frames as .*good\.csv"):
+        bad.write_text("".join(bad.read_text().splitlines(True)[:-3]))
+        invoke("score", "--ccc", *systems, "--align", "crop")
+
+
+def test_what_is_left_out_is_told_once(tmp_path: Path, affcli: Command, write_faces: Callable[..., Path]) -> None:
+    """--faces and --lag score again, and have nothing new to say."""
+    curve = np.linspace(-0.5, 0.5, 10)
+    for name in ("a", "z"):
+        write_timed(tmp_path / "preds" / f"{name}.affect.parquet", curve)
+    write_timed(tmp_path / "gt" / "a.affect.parquet", curve)
+    write_faces(tmp_path, "a", np.zeros((10, 8, 8, 3), np.uint8), np.arange(10) < 6)
+    done = affcli("score", "--ccc", tmp_path / "preds", tmp_path / "gt", "--faces", tmp_path, "--lag", "0.1")
+    assert done.stderr == "affcli: predicted clips that are not in the ground truth are left out: z\n"
+    lone = write_csv(tmp_path / "a.csv", curve.tolist(), curve.tolist())
+    other = tmp_path / "preds" / "z.affect.parquet"
+    done = affcli("score", "--ccc", other, lone, "--faces", tmp_path, "--lag", "0.1")
+    assert done.stderr == "affcli: clip 'z' is compared with clip 'a'\n"
+    assert json.loads(done.stdout)["faces"]["without"]["frames"] == 4
+
+
+def test_no_face_but_in_frames_that_are_cropped(tmp_path: Path, write_faces: Callable[..., Path]) -> None:
+    truth = np.linspace(-0.5, 0.5, 10)
+    write_timed(tmp_path / "gt" / "a.affect.parquet", truth)
+    write_timed(tmp_path / "preds" / "a.affect.parquet", truth[:6])
+    write_faces(tmp_path, "a", np.zeros((10, 8, 8, 3), np.uint8), np.arange(10) < 6)
+    found = scored("--ccc", tmp_path / "preds", tmp_path / "gt", "--faces", tmp_path, "--align", "crop")["faces"]
+    assert (found["with"]["frames"], found["without"]) == (6, None)
+
+
+def test_people_of_clips_with_one_dimension_alone(tmp_path: Path) -> None:
+    """With --mask each such clips count, and so the windows must tell of them."""
+    preds, gt = tmp_path / "p.csv", tmp_path / "g.csv"
+    preds.write_text(HEADER + "a,0,.1,.2\na,1,.3,.1\nb,0,.2,.1\nb,1,.5,.2\n")
+    gt.write_text(HEADER + "a,0,.1,.2\na,1,.3,.1\nb,0,.2,\nb,1,.5,\n")
+    windows = write_windows(tmp_path / "w.parquet", {"a": {"split": "val", "subject": "p"}})
+    words = ("--ccc", preds, gt, "--windows", windows, "--ci", 95, "--resamples", 100)
+    assert scored(*words)["intervals"]["of"] == "subjects"
+    assert scored(*words, "--mask", "each")["intervals"]["of"] == "clips"
+    with pytest.raises(AffcliError, match="tells no split of 1 annotated clip: b"):
+        invoke("score", *words, "--mask", "each", "--by", "split")
+
+
+def test_a_directory_without_a_name_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in "ab":
+        write_csv(tmp_path / f"{name}.csv", [0.1, 0.2], [0.1, 0.2])
+    (tmp_path / "gt").mkdir()
+    write_csv(tmp_path / "gt" / "c.csv", [0.1, 0.2], [0.1, 0.2])
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(AffcliError, match=r"^\.: has no clip in common"):
+        invoke("score", ".", "gt")
+
+
+def test_options_stand_in_groups() -> None:
+    """Every option has a heading, and no heading an option that is not there."""
+    names = [name for group in SCORE.values() for name in group]
+    assert sorted(names) == sorted(set(score.__annotations__) - {"preds", "truth", "return"})
+
+
 def test_tables_of_several_predictions_say_which_is_which(systems: tuple[Path, Path, Path]) -> None:
     done = invoke("score", "--ccc", *systems, "--markdown", "--decompose", "--resamples", 100)
     first = done.stdout.splitlines()[0]
@@ -326,6 +416,7 @@ def test_latex_and_markdown(tmp_path: Path, files: tuple[Path, Path]) -> None:
     [
         (("--latex", "--json"), "--json and --latex: exclude each other"),
         (("--by", "split"), "--by split: needs --windows"),
+        (("--test", "permutation"), "--test permutation: is of differences, expected two PREDS or more"),
         (("--ci", "100"), "--ci 100: makes no sense, expected more than 0 and less than 100"),
         (("--lag", "-1"), "--lag -1: makes no sense"),
         (("--min-ccc", "50"), "--min-ccc 50: makes no sense, expected -1 to 1"),
@@ -398,7 +489,12 @@ def test_a_single_clip_has_no_interval_and_says_so(affcli: Command, files: tuple
     assert done.stderr == (
         "affcli: there is a single clip, which leaves intervals undefined: clips are what is resampled\n"
     )
-    assert json.loads(done.stdout)["intervals"]["ccc"]["mean"] == {"low": None, "high": None, "undefined": 0}
+    assert json.loads(done.stdout)["intervals"]["ccc"]["mean"] == {
+        "low": None,
+        "high": None,
+        "undefined": 0,
+        "standard_error": None,
+    }
 
 
 @pytest.mark.parametrize(("terminal", "form"), [(True, "table"), (False, "json")])

@@ -149,6 +149,15 @@ def test_every_form_of_expressions_scores_alike(tmp_path: Path, expressions: Any
     assert scored(submitted, submitted)["concatenated"]["accuracy"] == 1.0
 
 
+def test_the_first_line_of_csv_in_a_directory_tells_the_task(tmp_path: Path) -> None:
+    folder = tmp_path / "csv"
+    for clip in ("a", "b"):
+        lines(folder / f"{clip}.csv", "frame,expression", [(0, 1), (1, 2)])
+    assert scored(folder, folder)["task"] == "expr"
+    affect = lines(tmp_path / "va" / "a.csv", "frame,valence,arousal", [(0, 0.1, 0.2), (1, 0.2, 0.1)]).parent
+    assert "is of the task expr, expected va" in refused(affect, folder, status=2)
+
+
 def test_expressions_from_a_pipe(affcli: Callable[..., Any], tmp_path: Path) -> None:
     gt = lines(tmp_path / "a.txt", EXPR8, [0, 1, 2])
     done = affcli("score", "-", gt, input="clip,frame,expression\na,0,0\na,1,1\na,2,3\n")

@@ -12,12 +12,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from affcli import labels, recipes, tables
+from affcli import recipes, tables
 from affcli.cli.lint_submission import lint_submission
+from affcli.labels import submissions
 from affcli.labels.affect import EXPRESSIONS, Affect
 from affcli.labels.categories import ACTION_UNIT_HEADERS
-from affcli.labels.submission_advice import ADVICE
-from affcli.labels.submission_cells import _SAID
+from affcli.labels.submissions.advice import ADVICE
+from affcli.labels.submissions.cells import _SAID
 from affcli.schemas import AFFECT
 
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -204,7 +205,7 @@ def test_a_directory_with_a_file_of_each_clip_is_looked_at(affcli: Command, tmp_
 
 
 def test_there_is_advice_for_every_kind_of_finding() -> None:
-    texts = [path.read_text(encoding="utf-8") for path in Path(labels.__path__[0]).glob("submission_*.py")]
+    texts = [path.read_text(encoding="utf-8") for path in Path(submissions.__path__[0]).glob("*.py")]
     literals = {
         node.value
         for text in texts

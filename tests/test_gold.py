@@ -168,3 +168,34 @@ def test_agreement_without_common_frames_or_variation() -> None:
     assert (found.mean, found.frames, found.alone) == (0.0, 0, [0, 1, 2])
     assert math.isnan(found.alpha)
     assert math.isnan(found.each[1])
+
+
+@pytest.mark.parametrize("gap", [40_000, 1e6 / 30, 1e6 / 29.97, 100_000, "uneven"])
+@pytest.mark.parametrize("delay", [0.0, 0.1, -0.1, 1.3, -2.7, 6.0, -6.0, 99.0])
+def test_what_correlates_at_a_delay_is_what_moving_makes(gap: float | str, delay: float) -> None:
+    from affcli.gold import _beside, _centred_sums, moved
+
+    rng = np.random.default_rng(3)
+    steps = rng.integers(20_000, 60_000, 299) if isinstance(gap, str) else np.full(299, gap)
+    time_us = np.round(np.concatenate(([0.0], np.cumsum(steps)))).astype(np.int64) + 7
+    one, other = np.cumsum(rng.normal(size=(2, 300, 2)), axis=1)
+    one[50:60, 0], other[::17, 1] = np.nan, np.nan
+    whole = moved(one, time_us, delay)
+    known = ~np.isnan(whole + other)
+    expected = np.zeros((4, 2))
+    for column in (0, 1):
+        x, y = whole[known[:, column], column], other[known[:, column], column]
+        if len(x):
+            expected[:, column] = [len(x), *(len(x) * np.cov(x, y, bias=True)[[0, 0, 1], [1, 0, 1]])]
+    found = _centred_sums(*_beside(one, other, time_us, delay))
+    # Where times are rounded, the first or last frame may be a microsecond past the end of the other.
+    assert np.abs(found[0] - expected[0]).max() <= (0 if gap in (40_000, 100_000, "uneven") else 1)
+    np.testing.assert_allclose(found[1:], expected[1:], rtol=1e-9 if gap in (40_000, 100_000, "uneven") else 0.05)
+
+
+def test_whose_delay_is_looked_for_is_told() -> None:
+    rng, told = np.random.default_rng(0), []
+    clips = [np.cumsum(rng.normal(size=(3, 200, 2)), axis=1)]
+    gold.delays(clips, [np.arange(200) * 40_000], lambda turn, k: told.append((turn, k)))
+    assert told[:3] == [(1, 0), (1, 1), (1, 2)]
+    assert len(told) % 3 == 0

@@ -61,7 +61,8 @@ MAY_IMPORT = {
     "decomposition": {"metrics"},
     "metrics": {"exact"},
     "sums": {"metrics", "exact"},
-    "statistics": {"sums"},
+    "resampling": {"sums"},
+    "statistics": {"resampling", "sums"},
     "scoring": {"metrics", "labels", "decomposition", "classification", "sums"},  # tasks of classes; their resampling
 }
 # Rooms and files that open files by name; the others are given arrays.

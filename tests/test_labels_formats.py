@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -81,7 +82,7 @@ def test_multitask_labels_are_clips_of_numbered_frames(write: Write) -> None:
         + mtl_line("a/00002.jpg", "-5.0", "-5.0", 7)
         + mtl_line("b_left/00001.jpg", 1, -1, -1, NONE)
     )
-    for ends in (text, text.replace("\n", "\r\n"), "\ufeff" + text):
+    for ends in (text, text.replace("\n", "\r\n"), text.replace("\n", "\r"), "\ufeff" + text):
         a, b = read_multitask(write("train.txt", ends))
         assert (a.clip, b.clip) == ("a", "b_left")
         whole = a.affect()
@@ -353,6 +354,20 @@ def test_a_file_of_separators_alone_is_refused(write: Write, columns: dict[str, 
     path = write("a.csv", ",,\n,,\n")
     with pytest.raises(InputError, match=r"a\.csv: holds empty cells alone"):
         read_foreign(path, "ratings", UNIT, columns=columns)
+
+
+def test_times_are_rounded_as_they_are_written(write: Write) -> None:
+    random = np.random.default_rng(5)
+    digits = [f"{random.integers(10**6)}.{random.integers(10**9):09d}" for _ in range(500)]
+    # On both sides of a half, nearer to it than floats can tell.
+    digits += [f"{2**29 + i}.0000005" + end for i in range(50) for end in ("", "0000000000001")]
+    digits += [f"{2**29 + i}.0000004999999999999" for i in range(50, 99)]
+    cells = sorted(set(digits), key=Fraction)
+    wanted = [math.floor(Fraction(cell) * 10**6 + Fraction(1, 2)) for cell in cells]
+    kept = [i for i in range(len(cells)) if i == 0 or wanted[i] != wanted[i - 1]]
+    rows = "".join(f"{cells[i]},0\n" for i in kept)
+    found = one(write("a.csv", f"time,valence\n{rows}")).tracks["valence"].at.tolist()
+    assert found == [wanted[i] for i in kept]
 
 
 def test_time_units(write: Write) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import numpy as np
 import pytest
 
-from affcli.labels.resample import METHODS, Method, resample
+from affcli.labels.resample import Method, resample
 
 NAN = float("nan")
 
@@ -30,7 +32,7 @@ def test_linear_is_the_line_between_two() -> None:
     same(at([0, 100, 300], [0.0, 1.0, -1.0], [0, 25, 100, 150, 200, 300], "linear"), [0, 0.25, 1, 0.5, 0, -1])
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", get_args(Method))
 def test_nothing_is_said_before_the_first_and_after_the_last(method: Method) -> None:
     same(at([10, 20], [0.5, 0.5], [-1, 9, 10, 15, 20, 21], method), [NAN, NAN, 0.5, 0.5, 0.5, NAN])
     same(at([10], [0.5], [9, 10, 11], method), [NAN, 0.5, NAN])
@@ -38,7 +40,7 @@ def test_nothing_is_said_before_the_first_and_after_the_last(method: Method) -> 
     same(at([0], [0.5], [], method), [])
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", get_args(Method))
 def test_delay_moves_ratings_earlier(method: Method) -> None:
     # What was said at 2 s is of what was seen at 0 s; the last 2 s of the clip then have no rating.
     ratings, values = [0, 1_000_000, 2_000_000, 3_000_000], [0.0, 0.1, 0.2, 0.3]

@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
+import itertools
 import json
 import logging
 import math
+import operator
+import pickle
+from typing import Any
 
 import numpy as np
 import pytest
 
 from affcli.errors import InputError, SchemaError, UsageError
 from affcli.labels.affect import Affect
+from affcli.labels.filling import filled
 from affcli.metrics import METRICS, ccc, mse
 from affcli.scoring import restricted, score
+from affcli.scoring.classes import score_classes
 from affcli.scoring.lag import ccc_at_lags
+from affcli.scoring.multitask import score_multitask
 
 NAN = float("nan")
 ALL = list(METRICS)
@@ -221,6 +229,16 @@ def test_unknown_choices_are_refused() -> None:
         score(truth, guess, align="stretch")
     with pytest.raises(UsageError, match="mask=both"):
         score(truth, guess, mask="both")
+    with pytest.raises(UsageError, match="missing=drop: is unknown, expected error, hold, interpolate, zero"):
+        ccc_at_lags(truth, guess, [0.0], missing="drop")
+    truth, guess = shards_of()
+    for name, value in (("missing", "drop"), ("align", "stretch"), ("formula", "2022")):
+        with pytest.raises(UsageError, match=f"{name}={value}"):
+            score_classes("expr", truth, guess, **{name: value})
+    with pytest.raises(UsageError, match="task=va: is unknown, expected expr, au"):
+        score_classes("va", truth, guess)
+    with pytest.raises(ValueError, match="missing=error, expected one of hold, interpolate, zero"):
+        filled(np.array([NAN, 1.0]), "error")
 
 
 def test_each_dimension_counts_where_it_is_annotated() -> None:
@@ -279,5 +297,66 @@ def test_a_lag_pairs_the_truth_with_later_predictions() -> None:
     assert math.isnan(curve[3]["mean"])
     with pytest.raises(InputError, match="1 of 5 annotated frames"):
         ccc_at_lags(truth, guess, [0.0])
+    far = ccc_at_lags(truth, guess, [-1e308, 1e308], missing="hold")
+    assert all(math.isnan(one["mean"]) for one in far)
+    lone = clip("b", [0.4], time_us=np.zeros(1, np.int64))
+    both = ccc_at_lags([*truth, lone], [*guess, lone], [0.0, 0.1], missing="hold")
+    assert both[0]["valence"] == ccc([0.0, 0.1, 0.5, 0.2, 0.3, 0.4], [0.9, 0.0, 0.1, 0.1, 0.2, 0.4])
+    assert both[1] == curve[2]  # a clip of one frame has none to be moved to
     with pytest.raises(InputError, match="no times"):
         ccc_at_lags([clip("a", [0.1, 0.2])], [clip("a", [0.1, 0.2])], [0.0])
+
+
+def shards_of(seed: int = 7) -> tuple[list[Affect], list[Affect]]:
+    """Clips of all tasks; of the last ones, units are annotated that are nowhere in the first."""
+    random = np.random.default_rng(seed)
+    sides: tuple[list[Affect], list[Affect]] = ([], [])
+    for number in range(6):
+        n = 40 + number
+        known = random.random(n) < 0.9
+        for side, noise in zip(sides, (0.0, 0.3), strict=True):
+            values = np.random.default_rng(number).uniform(-0.7, 0.7, (2, n)) + random.uniform(-noise, noise, (2, n))
+            expression = random.integers(0, 8, n).astype(np.int8)
+            units = {name: random.integers(0, 2, n).astype(np.int8) for name in ("au1", "au12")}
+            if side is sides[0]:
+                values[:, ~known], expression[~known] = NAN, -1
+                units = units if number > 3 else {"au1": units["au1"]}
+            side.append(clip(f"c{number}", *map(np.ndarray.tolist, values), expression=expression, action_units=units))
+    return sides
+
+
+def same(one: Any, other: Any) -> bool:
+    """Whether scores tell the same of all clips, to the last bit, in whatever order they have them."""
+    if hasattr(one, "concatenated"):
+        figures = [(s.concatenated(n), s.mean_over_clips(n)) for s in (one, other) for n in METRICS]
+        return figures[: len(METRICS)] == figures[len(METRICS) :] and (one.frames, one.coverage) == (
+            other.frames,
+            other.coverage,
+        )
+    return bool(one.figures() == other.figures() and one.counts() == other.counts())
+
+
+@pytest.mark.parametrize(
+    "scorer",
+    [
+        score,
+        functools.partial(score, mask="each"),
+        functools.partial(score_classes, "expr"),
+        functools.partial(score_classes, "au", formula="2020"),
+        score_multitask,
+    ],
+)
+def test_scores_of_shards_joined_are_those_of_the_whole_to_the_last_bit(scorer: Any) -> None:
+    truth, guess = shards_of()
+    whole = scorer(truth, guess)
+    for cuts in ((0, 3, 6), (0, 1, 2, 3, 4, 5, 6), (0, 5, 6)):
+        # From other processes, by pickle.
+        parts = [pickle.loads(pickle.dumps(scorer(truth[i:j], guess[i:j]))) for i, j in itertools.pairwise(cuts)]
+        assert functools.reduce(operator.add, parts) == whole
+        for seed in range(5):
+            order = np.random.default_rng(seed).permutation(len(parts))
+            assert same(functools.reduce(operator.add, [parts[i] for i in order]), whole)
+    with pytest.raises(InputError, match=r"shards: have c0, c1, c2, c3, c4 and 1 more in common"):
+        whole + whole
+    with pytest.raises(UsageError, match="shards: were scored with missing error and zero"):
+        scorer(truth[:3], guess[:3]) + scorer(truth[3:], guess[3:], missing="zero")

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from affcli import statistics
+from affcli import resampling, statistics
 from affcli.classification import Confusion, class_f1
 from affcli.errors import InputError
 from affcli.metrics import METRICS, Moments
@@ -101,7 +101,7 @@ def test_resamples_are_those_of_a_loop_over_clips(metric: str) -> None:
 def test_chunks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     a, b = map(clip_sums, systems(9))
     before = [bootstrap(a, "ccc", 100), permutation(a, b, "ccc", 100), permutation(a, b, "ccc", 512)]
-    monkeypatch.setattr(statistics, "CELLS", 30)
+    monkeypatch.setattr(resampling, "CELLS", 30)
     after = [bootstrap(a, "ccc", 100), permutation(a, b, "ccc", 100), permutation(a, b, "ccc", 512)]
     for ones, others in zip(before, after, strict=True):
         for one, other in zip(ones, others, strict=True):

@@ -2,31 +2,27 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from numpy.typing import NDArray
 
 from affcli.errors import InputError, SchemaError, UsageError
 from affcli.labels.affect import EXPRESSIONS, Affect
-from affcli.labels.answers import answer_clips, answer_sample
 from affcli.labels.categories import ACTION_UNIT_HEADERS, read_action_units, read_expressions
 from affcli.labels.filling import filled
 from affcli.labels.read import read_text
-from affcli.labels.submission_curves import Finding
-from affcli.labels.submission_lint import lint, lint_files
-from affcli.labels.submissions import (
-    Wanted,
-    clip_path,
-    default_form,
-    form_of,
-    read_sample,
-    read_wanted,
-    write_clip,
-    write_submission,
-)
+from affcli.labels.submissions.answers import answer_clips, answer_sample
+from affcli.labels.submissions.form import default_form, form_of
+from affcli.labels.submissions.lint import lint, lint_files
+from affcli.labels.submissions.rows import Finding
+from affcli.labels.submissions.sample import Wanted, read_sample, read_wanted
+from affcli.labels.submissions.text import lines_of, split_first
+from affcli.labels.submissions.write import clip_path, write_clip, write_submission
 
 VA = "image_location,valence,arousal"
 EXPR = f"image_location,{','.join(EXPRESSIONS)}"
@@ -71,7 +67,7 @@ def two(valence: list[float], **more: object) -> Affect:
 def test_what_stands_behind_a_picture_of_the_sample_means_nothing(tmp_path: Path, ending: str) -> None:
     sample = read_sample(write_sample(tmp_path / "s.txt", VA, {"b": 2, "a_left": 1}, ending))
     assert (sample.form.task, sample.form.header, sample.form.columns) == ("va", VA, ("valence", "arousal"))
-    assert sample.pictures == ("b/00001.jpg", "b/00002.jpg", "a_left/00001.jpg")
+    assert sample.pictures.to_pylist() == ["b/00001.jpg", "b/00002.jpg", "a_left/00001.jpg"]
     assert sample.clips == ("b", "a_left")
     assert (sample.place.tolist(), sample.frame.tolist(), sample.lines.tolist()) == ([0, 0, 1], [0, 1, 0], [2, 3, 4])
 
@@ -80,7 +76,8 @@ def test_a_sample_may_have_crlf_a_bom_and_no_last_line_end(tmp_path: Path) -> No
     path = tmp_path / "s.txt"
     path.write_bytes(b"\xef\xbb\xbf" + f"{VA}\r\nx/00003.jpg,\r\nx/00001.jpg,".encode())
     sample = read_sample(path)
-    assert (sample.form.header, sample.pictures, sample.frame.tolist()) == (VA, ("x/00003.jpg", "x/00001.jpg"), [2, 0])
+    assert (sample.form.header, sample.pictures.to_pylist()) == (VA, ["x/00003.jpg", "x/00001.jpg"])
+    assert sample.frame.tolist() == [2, 0]
 
 
 def test_the_first_line_says_task_and_columns() -> None:
@@ -103,6 +100,8 @@ def test_the_first_line_says_task_and_columns() -> None:
         ("a/00001.jpg\na/x.jpg", r"line 3: names no picture: 'a/x.jpg'"),
         ("a/00000.jpg", r"line 2: names no picture: 'a/00000.jpg'"),
         ("a/00001.jpg,0,0\na/00002.jpg\na/00001.jpg", r"line 4: names a/00001.jpg again"),
+        ("a/00001.jpg\nb/00001.jpg\nx/a/1.jpg", r"line 4: names x/a/1.jpg again"),
+        ("a/99999999.jpg", r"line 2: names no picture: 'a/99999999.jpg'"),
         ("\n", r"a header and nothing else"),
     ],
 )
@@ -111,6 +110,33 @@ def test_a_sample_that_is_none_is_refused_with_its_line(tmp_path: Path, rows: st
     path.write_text(f"{VA}\n{rows}\n")
     with pytest.raises(InputError, match=message):
         read_sample(path)
+
+
+def test_a_row_takes_less_room_than_its_text_as_strings_would(tmp_path: Path) -> None:
+    rows = 40_000
+    path = write_sample(tmp_path / "s.txt", VA, {"10-60-1280x720_left": rows}, ",0.123456789,-0.987654321")
+    tracemalloc.start()
+    try:
+        sample = read_sample(path)
+        lint(path, sample)
+        assert tracemalloc.get_traced_memory()[1] < 200 * rows  # Arrow's own, two texts of 26 and 24 bytes, is not seen
+    finally:
+        tracemalloc.stop()
+
+
+def test_lines_are_those_that_python_splits() -> None:
+    rng = np.random.default_rng(1)
+    for seed in range(200):
+        parts = rng.choice([b"a", b",b", b" ", b"\n", b"\r\n", b"\r", "é".encode(), b"c" * seed], rng.integers(1, 30))
+        text = (b"x" + b"".join(parts)).decode()
+        expected = text.replace("\r\n", "\n").replace("\r", "\n").removesuffix("\n").split("\n")
+        found = [line for block in lines_of(text.encode(), "s", "text") for line in block.to_pylist()]
+        assert found == expected
+        before, behind, marked = split_first(pa.array(found, pa.large_string()))
+        assert [*zip(before.to_pylist(), behind.to_pylist(), strict=True)] == [
+            line.partition(",")[::2] for line in found
+        ]
+        assert marked.tolist() == ["," in line for line in found]
 
 
 # answers
@@ -801,3 +827,11 @@ def test_curves_of_files_are_told_by_their_file_and_line(files: Lint) -> None:
     padded, swapped = files(edit, reference=predictions())
     assert (padded.kind, padded.file, padded.line, padded.count) == ("padding", "video5_right.txt", 21, 6)
     assert (swapped.kind, swapped.file, swapped.line, swapped.count) == ("swapped", "10-60.txt", 2, 95)
+
+
+def test_a_first_row_without_header_is_a_row_whatever_its_picture(tmp_path: Path) -> None:
+    sample = read_sample(write_sample(tmp_path / "s.txt", VA, {"c": 2}))
+    (tmp_path / "f.txt").write_text("d/00001.jpg,0.1,0.2\nd/00002.jpg,0.3,0.4\n")
+    found = {finding.kind: finding for finding in lint(tmp_path / "f.txt", sample)}
+    assert "the header lacks" in found["header"].message
+    assert (found["extra-rows"].line, found["extra-rows"].count) == (1, 2)

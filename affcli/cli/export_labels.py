@@ -8,9 +8,9 @@ from typing import Literal
 import typer
 
 from affcli.cli import label_options
-from affcli.cli.export_choice import Asked, Name, exporting
-from affcli.cli.export_losses import check_times, fitting, tell_losses
-from affcli.cli.exported import check_place, write
+from affcli.cli.export_files import check_place, check_times, write
+from affcli.cli.export_losses import fitting, tell_losses
+from affcli.cli.export_options import Asked, Name, exporting
 from affcli.cli.smoothed import read_predictions
 
 LABELS = typer.Argument(

@@ -1,4 +1,4 @@
-"""What the formats of `affcli export-labels` hold of labels: clips without any of it, times they lack, what is lost."""
+"""What the formats of `affcli export-labels` hold of labels: which clips have any of it, and what of them is lost."""
 
 from __future__ import annotations
 
@@ -8,10 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from affcli.cli.export_choice import DIMENSIONS, Export
-from affcli.cli.foreign_labels import clip_times
+from affcli.cli.export_options import DIMENSIONS, Export
 from affcli.cli.own_tables import PREDICTED
-from affcli.errors import InputError, UsageError, some
+from affcli.errors import InputError, some
 
 if TYPE_CHECKING:
     from affcli.labels.affect import Affect
@@ -60,44 +59,6 @@ def fitting(clips: Sequence[Affect], how: Export, source: Path) -> list[Affect]:
     if left := [affect.clip for affect in clips if affect.clip not in names]:
         log.warning("left out, without %s: %s", what, some(left))
     return kept
-
-
-def check_times(clips: Sequence[Affect], how: Export) -> None:
-    """Raise InputError where the format has times and clips lack them, UsageError where nothing needs those given."""
-    untimed = [affect for affect in clips if affect.time_us is None]
-    given = how.times is not None or how.rate is not None
-    if untimed and how.needs_times and not given:
-        raise InputError(
-            untimed[0].source,
-            f"tells no times of the frames of {some(affect.clip for affect in untimed)}, and {how.name} has times",
-            expected="--times DIR or --rate FPS",
-            advice="name the directory of their faces or audio tables, or the rate of frames where it is constant",
-        )
-    if given and not untimed:
-        option = "--times" if how.times else "--rate"
-        raise UsageError(option, "has no use: every clip has its times", advice="leave it out")
-
-
-def timed(affect: Affect, how: Export) -> Affect:
-    """A clip with the times of its frames where the format has times.
-
-    Raises InputError where there is no table that tells them, or one of another number of frames.
-    """
-    from affcli.clock import frame_times
-
-    if not how.needs_times or affect.time_us is not None:
-        return affect
-    if how.times is None:
-        return affect if how.rate is None else dataclasses.replace(affect, time_us=frame_times(len(affect), how.rate))
-    path, time_us = clip_times(how.times, affect.clip)
-    if len(time_us) != len(affect):
-        raise InputError(
-            path,
-            f"has {len(time_us)} frames",
-            expected=f"{len(affect)}, as the labels of clip '{affect.clip}' have",
-            advice="check that both are of one video, and import the labels with --times",
-        )
-    return dataclasses.replace(affect, time_us=time_us)
 
 
 def tell_losses(clips: Sequence[Affect], how: Export) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 from dataclasses import dataclass
 from fractions import Fraction
@@ -67,19 +68,19 @@ def reading(name: str, asked: label_options.Asked) -> Reading:
     from affcli.labels.formats import FORMATS
 
     scales = label_options.scales(asked.range, FORMATS[name].scales, name)
-    if FORMATS[name].fixed and asked.range:
+    if FORMATS[name].fixed and asked.range is not None:
         raise label_options.unfit("--range", f"{name} is -1:1 by definition")
     timed = name in label_options.TIMED
     for option, given in asked.of_ratings():
-        if given and not timed:
+        if given is not None and not timed:
             raise label_options.unfit(option, f"{name} has no columns and times to choose")
-    if asked.rate and asked.time_unit:
+    if asked.rate is not None and asked.time_unit:
         raise label_options.unfit("--time-unit", "with --rate, times are not read")
     made = Reading(
         name,
         label_options.columns(asked.columns),
         asked.time_unit or "s",
-        exact_rate(asked.rate) if asked.rate else None,
+        None if asked.rate is None else exact_rate(asked.rate),
         scales,
         asked.times,
         asked.resample or "nearest",
@@ -111,14 +112,13 @@ def import_foreign(source: Path, out: Path, how: Reading, force: bool) -> None:
     ends: list[str] = []
     half: list[str] = []
     odd: list[str] = []
+    source_of = functools.cache(recipes.source)  # a file of many clips is digested once
     for clip, group in progress(groups.items(), "import-labels", "clip", len(groups)):
         with run.clip():
             labels = _one(clip, group)
             target = target_of(out, clip, next(iter(labels.paths.values())))
             found = clip_times(how.times, clip) if how.times else None
-            inputs = [
-                recipes.source(path) | ({"holds": holds} if holds else {}) for holds, path in labels.paths.items()
-            ]
+            inputs = [source_of(path) | ({"holds": holds} if holds else {}) for holds, path in labels.paths.items()]
             if found:
                 inputs.append(recipes.source(found[0]) | {"holds": "times"})
             if not force and tables.keep(target, AFFECT, recipe, inputs):

@@ -16,7 +16,7 @@ from affcli.cli.agreement import print_agreement
 from affcli.cli.options import FORCE
 from affcli.cli.own_tables import spare_inputs, spare_others
 from affcli.cli.progress import progress
-from affcli.cli.ratings import RatedClip, rated_clips, read_ratings
+from affcli.cli.ratings import RatedClip, found_delays, rated_clips, read_ratings
 from affcli.cli.runs import Run
 from affcli.errors import UsageError, some
 
@@ -147,7 +147,7 @@ class _Gold:
         values = [one.values for one in clips]
         found = [delay] * len(annotators) if delay is not None else None
         if found is None:
-            found = gold.delays(values, [one.time_us for one in clips if one.time_us is not None])
+            found = found_delays(clips, annotators)
         moved = values
         if any(found):
             times = [one.time_us for one in clips if one.time_us is not None]

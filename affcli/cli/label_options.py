@@ -89,13 +89,13 @@ class Asked:
             ("--time-unit", self.time_unit),
             ("--rate", self.rate),
             ("--resample", self.resample),
-            ("--delay", self.delay is not None),
+            ("--delay", self.delay),
         ]
 
     def given(self) -> list[str]:
         """The names of all options that were given."""
         others = [("--range", self.range), ("--times", self.times)]
-        return [name for name, value in [*self.of_ratings(), *others] if value]
+        return [name for name, value in [*self.of_ratings(), *others] if value is not None]
 
 
 def unfit(option: str, why: str) -> UsageError:

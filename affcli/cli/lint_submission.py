@@ -12,7 +12,7 @@ import typer
 from affcli.errors import InputError, SchemaError
 
 if TYPE_CHECKING:
-    from affcli.labels.submission_rows import Finding
+    from affcli.labels.submissions.rows import Finding
 
     # The task, how many rows there ought to be (None where nothing says so), and what is wrong.
     Report = tuple[str, int | None, list[Finding]]
@@ -72,7 +72,7 @@ def lint_submission(
 
     Ends with status 0 where there is nothing, and with status 4 where there is any finding.
     """
-    from affcli.labels.submission_advice import ADVICE
+    from affcli.labels.submissions.advice import ADVICE
 
     if sample.is_dir() and not file.is_dir():
         raise InputError(
@@ -99,8 +99,9 @@ def lint_submission(
 
 def _one_file(file: Path, sample: Path, task: str | None, reference: Path | None) -> Report:
     """What is wrong with a submission in one file."""
-    from affcli.labels.submission_lint import lint
-    from affcli.labels.submissions import read_sample, require_task
+    from affcli.labels.submissions.form import require_task
+    from affcli.labels.submissions.lint import lint
+    from affcli.labels.submissions.sample import read_sample
     from affcli.labels.tasks import read_labels
 
     asked = read_sample(sample)
@@ -112,8 +113,8 @@ def _one_file(file: Path, sample: Path, task: str | None, reference: Path | None
 
 def _many_files(path: Path, sample: Path, task: str, reference: Path | None) -> Report:
     """What is wrong with a submission of a file for each clip."""
-    from affcli.labels.submission_lint import lint_files
-    from affcli.labels.submissions import read_wanted
+    from affcli.labels.submissions.lint import lint_files
+    from affcli.labels.submissions.sample import read_wanted
     from affcli.labels.tasks import read_labels
 
     wanted = read_wanted(sample, task)
@@ -124,8 +125,8 @@ def _many_files(path: Path, sample: Path, task: str, reference: Path | None) -> 
 
 def _is_of_pictures(sample: Path) -> bool:
     """Whether a sample is that of one file, since its first line begins with a column of pictures."""
-    from affcli.labels.submissions import read_lines
+    from affcli.labels.submissions.text import read_lines
 
     if sample.is_dir():
         return False
-    return read_lines(sample, "the organisers' sample")[0].lower().startswith("image")
+    return str(read_lines(sample, "the organisers' sample")[0][0]).lower().startswith("image")

@@ -45,3 +45,12 @@ TRAIN: Mapping[str, tuple[str, ...]] = {
     "Several networks": ("folds", "group", "fold_seed", "seeds", "grid", "workers"),
     "Devices and precision": ("device", "devices", "precision", "compile"),
 }  # of affcli train
+SCORE: Mapping[str, tuple[str, ...]] = {
+    "Metrics of valence and arousal (where none is named, all)": ("ccc", "pcc", "rmse", "mse", "mae", "sagr"),
+    "What the files hold, and which frames count": (
+        *("task", "classes", "formula", "ranges", "missing", "align", "mask"),
+    ),
+    "Where a score comes from": ("per_clip", "by", "windows", "faces", "lag", "decompose"),
+    "How sure it is": ("ci", "resamples", "seed", "bca", "test"),
+    "What is written, and the exit status": ("json_", "table", "latex", "markdown", "min_ccc"),
+}  # of affcli score

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from affcli.cli.own_tables import PREDICTED
+from affcli.cli.progress import Line
 from affcli.errors import InputError, SchemaError, UsageError, some
 
 if TYPE_CHECKING:
@@ -134,3 +135,15 @@ def _clip(name: str, rated: dict[str, Affect], annotators: list[str], rate: Frac
             values[k] = np.stack([rated[who].valence, rated[who].arousal], axis=-1)
     known = times[0].time_us if times else frame_times(len(first), rate) if rate else None
     return RatedClip(name, values, known, not times and rate is not None, {who: a.source for who, a in rated.items()})
+
+
+def found_delays(clips: list[RatedClip], annotators: list[str]) -> list[float]:
+    """How much later than the earliest each annotator reacts, in seconds; shows whose turn it is meanwhile."""
+    from affcli import gold
+
+    line, times = Line(), [one.time_us for one in clips if one.time_us is not None]
+    found = gold.delays(
+        [one.values for one in clips], times, lambda turn, k: line.show(f"delays: turn {turn}, {annotators[k]}")
+    )
+    line.clear()
+    return found

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import typer
 
 from affcli.cli.options import SEED
+from affcli.cli.panels import SCORE, in_panels
 from affcli.errors import UsageError, some
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ NEED_TRUTH = ("ccc", "pcc")  # undefined where the truth is constant
 BELOW = 6  # exit status of a CCC below --min-ccc
 
 
+@in_panels(SCORE)
 def score(
     preds: list[Path] = typer.Argument(
         ..., metavar="PREDS", help=f"Predictions, once or several times: {SIDE} for CSV on stdin."
@@ -112,11 +114,20 @@ def score(
         False, "--decompose", help="CCC as correlation times accuracy, and the accuracy's scale and shift (Lin 1989)."
     ),
     ci: float | None = typer.Option(
-        None, "--ci", help="Confidence intervals of so many percent, from resampled clips; 95, say."
+        None,
+        "--ci",
+        help="Confidence intervals of so many percent, from resampled clips; 95, say. JSON has standard errors "
+        "too, from leaving out a clip at a time (jackknife).",
     ),
     resamples: int = typer.Option(10_000, "--resamples", min=100, max=1_000_000, help="How many resamples."),
     seed: int = typer.Option(0, "--seed", min=SEED["min"], max=SEED["max"], help="Of the resamples."),
     bca: bool = typer.Option(False, "--bca", help="BCa intervals, corrected for bias and skew; else percentiles."),
+    test: Literal["bootstrap", "permutation"] = typer.Option(
+        "bootstrap",
+        "--test",
+        help="Where the p-values of differences come from: bootstrap, the resamples of their intervals; permutation, "
+        "swaps of the two predictions, clip by clip: all of them, or as many at random as there are resamples.",
+    ),
     min_ccc: float | None = typer.Option(
         None, "--min-ccc", help=f"End with status {BELOW} where the mean CCC of any PREDS is below this, or undefined."
     ),
@@ -142,14 +153,14 @@ def score(
     annotated.
 
     Several PREDS are compared: "systems" has the scores of each, in order, and "differences" how far each is from the
-    first, with 95 % intervals (or those of --ci) and two-sided p-values, from the same resampled clips.
+    first, with 95 % intervals (or those of --ci), from the same resampled clips, and two-sided p-values (--test).
 
     Ends with status 6 where all went well but a mean CCC is below --min-ccc.
     """
     wanted = {"ccc": ccc, "pcc": pcc, "rmse": rmse, "mse": mse, "mae": mae, "sagr": sagr}
     metrics = tuple(name for name, asked in wanted.items() if asked) or tuple(wanted)
     form = _form({"json": json_, "table": table, "latex": latex, "markdown": markdown})
-    _require_sense(preds, truth, by, windows, {"--ci": ci, "--lag": lag, "--min-ccc": min_ccc})
+    _require_sense(preds, truth, test, by, windows, {"--ci": ci, "--lag": lag, "--min-ccc": min_ccc})
     from affcli.cli import score_report, score_sides
     from affcli.cli.score_output import write
 
@@ -161,13 +172,14 @@ def score(
     scales = score_sides.scales(ranges or [])
     score_sides.require_text(scales, preds, truth)
     true, scale = score_sides.read(truth, chosen, scales.get("gt"))
-    labelled = score_sides.labelled(true.clips, chosen)
+    labelled = score_sides.labelled(true.clips, chosen, mask or "joint")
     groups = score_report.required_groups(windows, by, labelled) if windows and by else None
     asked = score_report.Asked(
         *(metrics, missing, align, mask or "joint", per_clip, decompose, lag, faces, groups, by),
         *(_subjects(windows, labelled), ci, resamples, seed, "bca" if bca else "percentile", chosen),
         *(score_sides.class_list(classes, true), formula or "2021"),
         scales={"gt": str(scale)} if scale else {},
+        test=test,
         loose=true.open_ended,
     )
     result, systems = _compared(asked, preds, true, scales.get("preds"))
@@ -180,7 +192,7 @@ def _compared(
     asked: Asked, preds: list[Path], true: TaskLabels, scale: Scale | None
 ) -> tuple[dict[str, Any], list[Any]]:
     """What is to be written, and the scores of each of the predictions."""
-    from affcli.cli import score_report, score_sides, score_tasks
+    from affcli.cli import score_intervals, score_report, score_sides, score_tasks
     from affcli.labels.tasks import fitted
 
     reports: list[dict[str, Any]] = []
@@ -198,9 +210,8 @@ def _compared(
             found = score_tasks.report(here, truth, predicted, classes)
             systems.append(classes)
         reports.append({"predictions": str(path), **found})
-    clips = score_report.names_of(systems[0]) if asked.task == "va" else systems[0].names
     if asked.ci is not None or len(preds) > 1:
-        score_report.warn_of_few_draws(asked, clips)
+        score_intervals.warn_of_few_draws(asked, systems[0].names)
     if len(preds) == 1:
         return {key: value for key, value in reports[0].items() if key != "predictions"}, systems
     compare = score_report.compare if asked.task == "va" else score_tasks.compare
@@ -228,7 +239,7 @@ def _form(asked: dict[str, bool]) -> str:
 
 
 def _require_sense(
-    preds: list[Path], truth: Path, by: str | None, windows: Path | None, numbers: dict[str, float | None]
+    preds: list[Path], truth: Path, test: str, by: str | None, windows: Path | None, numbers: dict[str, float | None]
 ) -> None:
     """Raise UsageError where options do not fit together, or a number makes no sense."""
     piped = [str(path) for path in (*preds, truth)].count("-")
@@ -236,6 +247,10 @@ def _require_sense(
         what = "PREDS and GT" if str(truth) == "-" else "PREDS"
         both = "both" if piped == 2 else f"{piped} times"
         raise UsageError(what, f"are {both} -", expected="one of them on stdin", advice="name a file for the other")
+    if test == "permutation" and len(preds) == 1:
+        raise UsageError(
+            f"--test {test}", "is of differences", expected="two PREDS or more", advice="name what to compare with"
+        )
     if by and not windows:
         raise UsageError(f"--by {by}", "needs --windows", expected="the table that tells it", advice="name the table")
     bounds = {"--ci": (0.0, 100.0), "--lag": (0.0, math.inf), "--min-ccc": (-1.000001, 1.000001)}

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from affcli.cli.score_intervals import apart, drawn, of_differences, plain, require_same_frames, spread
 from affcli.errors import InputError, SchemaError, some
 
 if TYPE_CHECKING:
@@ -23,7 +24,6 @@ log = logging.getLogger(__name__)
 DIMENSIONS_AND_MEAN = ("valence", "arousal", "mean")
 NAMED = 5  # worst and best clips that are named
 LAGS = 10  # on each side of 0
-FEW = 30  # clips or people: of 20, intervals of 95 % held the truth in 88 % of simulations (tests/test_statistics.py)
 
 
 @dataclass(frozen=True)
@@ -49,6 +49,7 @@ class Asked:
     classes: tuple[int, str] = (8, "")  # how many expressions the list has, and what says so
     formula: str = "2021"
     scales: Mapping[str, str] = field(default_factory=dict)  # those that were converted, by side
+    test: str = "bootstrap"  # where the p-values of differences come from; or permutation
     loose: bool = False  # the ground truth does not tell how long its clips are
 
     def choices(self) -> dict[str, Any]:
@@ -58,6 +59,8 @@ class Asked:
 
 def report(asked: Asked, truth: list[Affect], predicted: list[Affect], scores: Scores) -> dict[str, Any]:
     """Everything asked of one prediction, as plain values, NaN as None."""
+    from affcli.scoring.pairs import pertinent
+
     metrics = asked.metrics
     result = scores.to_json(metrics, per_clip=asked.per_clip)
     if asked.scales:
@@ -68,8 +71,9 @@ def report(asked: Asked, truth: list[Affect], predicted: list[Affect], scores: S
     if asked.groups is not None:
         parts = {name: _part(scores.of(clips), metrics) for name, clips in chosen_of(asked).items()}
         result["by"] = {"column": asked.by, "groups": parts}
+    again = pertinent(truth, predicted)
     if asked.faces is not None:
-        result["faces"] = _faces(asked, truth, predicted, scores)
+        result["faces"] = _faces(asked, truth, again, scores)
     if asked.decompose:
         from affcli.decomposition import decompose
         from affcli.metrics import Moments
@@ -79,44 +83,27 @@ def report(asked: Asked, truth: list[Affect], predicted: list[Affect], scores: S
             for name in DIMENSIONS_AND_MEAN[:2]
         }
     if asked.lag is not None:
-        result["lag"] = _lag(asked, truth, predicted)
+        result["lag"] = _lag(asked, truth, again)
     if asked.ci is not None:
         result["intervals"] = _intervals(asked, scores)
     return {**result, "predictions_recipe": recipe_of(predicted)}
 
 
 def compare(asked: Asked, names: Sequence[str], systems: Sequence[Scores]) -> dict[str, Any]:
-    """Each system less the first, from the same resampled clips: intervals and p-values."""
-    from affcli.statistics import paired
+    """Each system less the first: intervals from the same resampled clips, and p-values.
 
-    level = 95.0 if asked.ci is None else asked.ci
-    first, *others = (_sums(scores) for scores in systems)
+    Raises InputError where they were not scored over the same frames.
+    """
+    require_same_frames(names, systems)
+    first, *others = (scores.sums() for scores in systems)
     each = []
     for name, sums in zip(names[1:], others, strict=True):
         row: dict[str, Any] = {"predictions": name}
         for metric in asked.metrics:
-            found = paired(sums, first, metric, **drawing(asked, names_of(systems[0])), level=level / 100)
-            row[metric] = {
-                key: plain({"estimate": one.estimate, "low": one.low, "high": one.high, "p": one.p})
-                for key, one in zip(DIMENSIONS_AND_MEAN, found, strict=True)
-            }
+            found = apart(asked, sums, first, metric, systems[0].names)
+            row[metric] = dict(zip(DIMENSIONS_AND_MEAN, found, strict=True))
         each.append(row)
-    return {"against": names[0], **drawn(asked, level), "each": each}
-
-
-def names_of(scores: Scores) -> list[str]:
-    """The clips that were scored."""
-    return [clip.clip for clip in scores.clips]
-
-
-def warn_of_few_draws(asked: Asked, clips: Sequence[str]) -> None:
-    """Warn where there is nothing to resample, or so little that intervals are too narrow."""
-    what = "clip" if asked.subjects is None else "subject"
-    different = {clip if asked.subjects is None else asked.subjects[clip] for clip in clips}
-    if len(different) == 1:
-        log.warning("there is a single %s, which leaves intervals undefined: %ss are what is resampled", what, what)
-    elif len(different) < FEW:
-        log.warning("%d %ss are few to resample: such intervals are as a rule too narrow", len(different), what)
+    return {"against": names[0], **of_differences(asked), "each": each}
 
 
 def groups_of(path: Path, column: str) -> dict[str, str]:
@@ -184,13 +171,20 @@ def by_face(asked: Asked, truth: list[Affect], clips: Sequence[str]) -> dict[str
 def _faces(asked: Asked, truth: list[Affect], predicted: list[Affect], scores: Scores) -> dict[str, Any]:
     """The scores of the frames with a face and of those without."""
     from affcli.scoring import score
-    from affcli.scoring.pairs import annotated
 
     found = {}
-    for name, kept in by_face(asked, truth, names_of(scores)).items():
-        any_left = any(annotated(clip, asked.mask).any() for clip in kept)
-        found[name] = _part(score(kept, predicted, **asked.choices()) if any_left else None, asked.metrics)
+    for name, kept in by_face(asked, truth, scores.names).items():
+        left = any_left(asked, kept, predicted, asked.mask)
+        found[name] = _part(score(kept, predicted, **asked.choices()) if left else None, asked.metrics)
     return found
+
+
+def any_left(asked: Asked, kept: list[Affect], predicted: list[Affect], mask: str) -> bool:
+    """Whether a frame of what is kept of the truth is annotated, and not cut off by --align crop."""
+    from affcli.scoring.pairs import annotated
+
+    ends = {clip.clip: len(clip) for clip in predicted} if asked.align == "crop" else {}
+    return any(annotated(clip, mask)[: ends.get(clip.clip)].any() for clip in kept)
 
 
 def _lag(asked: Asked, truth: list[Affect], predicted: list[Affect]) -> dict[str, Any]:
@@ -208,41 +202,13 @@ def _lag(asked: Asked, truth: list[Affect], predicted: list[Affect]) -> dict[str
 
 
 def _intervals(asked: Asked, scores: Scores) -> dict[str, Any]:
-    from affcli.statistics import bootstrap
-
     assert asked.ci is not None
     result = drawn(asked, asked.ci)
-    sums = _sums(scores)
+    sums = scores.sums()
     for metric in asked.metrics:
-        found = bootstrap(sums, metric, **drawing(asked, names_of(scores)), level=asked.ci / 100)
-        result[metric] = {
-            key: plain({"low": one.low, "high": one.high}) | {"undefined": one.undefined}
-            for key, one in zip(DIMENSIONS_AND_MEAN, found, strict=True)
-        }
+        found = spread(asked, sums, metric, scores.names)
+        result[metric] = dict(zip(DIMENSIONS_AND_MEAN, found, strict=True))
     return result
-
-
-def _sums(scores: Scores) -> Any:
-    from affcli.sums import clip_sums
-
-    return clip_sums([[clip.moments[name] for name in DIMENSIONS_AND_MEAN[:2]] for clip in scores.clips])
-
-
-def drawing(asked: Asked, clips: Sequence[str]) -> dict[str, Any]:
-    """How resamples of these clips are drawn: arguments of `bootstrap` and `paired`."""
-    groups = None if asked.subjects is None else [asked.subjects[clip] for clip in clips]
-    return {"resamples": asked.resamples, "seed": asked.seed, "method": asked.method, "groups": groups}
-
-
-def drawn(asked: Asked, level: float) -> dict[str, Any]:
-    """How resamples were drawn, in words."""
-    of = "clips" if asked.subjects is None else "subjects"
-    return {"level": level, "method": asked.method, "resamples": asked.resamples, "seed": asked.seed, "of": of}
-
-
-def plain(figures: Mapping[str, float | None]) -> dict[str, float | None]:
-    """The same with None for NaN, which is not JSON."""
-    return {name: None if value is None or math.isnan(value) else value for name, value in figures.items()}
 
 
 def recipe_of(predicted: list[Affect]) -> Recipe | list[Recipe] | None:

@@ -123,11 +123,11 @@ def read(path: Path, task: str, scale: Scale | None) -> tuple[TaskLabels, Scale 
     return read_labels(path, task, scale=applied), applied
 
 
-def labelled(truth: Sequence[Affect], task: str) -> list[str]:
-    """The clips that have an annotated frame, for the task."""
+def labelled(truth: Sequence[Affect], task: str, mask: str) -> list[str]:
+    """The clips that have an annotated frame, for the task; `mask` is that of valence and arousal."""
     from affcli.scoring.pairs import annotated
 
-    masks = {"va": ("joint",), "mtl": ("joint", "expr", "au")}.get(task, (task,))
+    masks = {"va": (mask,), "mtl": ("joint", "expr", "au")}.get(task, (task,))
     return [clip.clip for clip in truth if any(annotated(clip, mask).any() for mask in masks)]
 
 

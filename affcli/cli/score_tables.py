@@ -78,7 +78,7 @@ def differences(found: Mapping[str, Any], metrics: Sequence[str]) -> Grid:
         for row, name in enumerate(metrics)
         for key in FIGURES
     ]
-    header = ("predictions", "", f"less {found['against']}", f"{found['level']:g} % interval", "p")
+    header = ("predictions", "", f"less {found['against']}", f"{found['level']:g} % interval", f"p ({found['test']})")
     return Grid(header, rows)
 
 

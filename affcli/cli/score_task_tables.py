@@ -66,7 +66,8 @@ def differences(found: Mapping[str, Any], heads: Sequence[str]) -> Grid:
         for one in found["each"]
         for row, (name, value) in enumerate(_flat(one, heads))
     ]
-    return Grid(("predictions", "", f"less {found['against']}", f"{found['level']:g} % interval", "p"), rows)
+    header = ("predictions", "", f"less {found['against']}", f"{found['level']:g} % interval", f"p ({found['test']})")
+    return Grid(header, rows)
 
 
 def label(name: str) -> str:

@@ -6,8 +6,8 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from affcli.cli.score_report import NAMED, Asked, by_face, chosen_of, drawing, drawn, recipe_of
-from affcli.errors import InputError
+from affcli.cli.score_intervals import apart, drawn, of_differences, require_same_frames, spread
+from affcli.cli.score_report import NAMED, Asked, any_left, by_face, chosen_of, recipe_of
 
 if TYPE_CHECKING:
     from affcli.labels.affect import Affect
@@ -32,6 +32,8 @@ def scored(asked: Asked, truth: list[Affect], predicted: list[Affect]) -> TaskSc
 
 def report(asked: Asked, truth: list[Affect], predicted: list[Affect], scores: TaskScores) -> dict[str, Any]:
     """Everything asked of one prediction, as plain values, NaN as None."""
+    from affcli.scoring.pairs import pertinent
+
     each = scores.by_clip()
     result: dict[str, Any] = {
         "task": asked.task,
@@ -56,35 +58,24 @@ def report(asked: Asked, truth: list[Affect], predicted: list[Affect], scores: T
         groups = {name: _part(asked, scores.of(clips)) for name, clips in chosen_of(asked).items()}
         result["by"] = {"column": asked.by, "groups": groups}
     if asked.faces is not None:
-        result["faces"] = _faces(asked, truth, predicted, scores)
+        result["faces"] = _faces(asked, truth, pertinent(truth, predicted), scores)
     if asked.ci is not None:
         result["intervals"] = _intervals(asked, scores)
     return {**result, "predictions_recipe": recipe_of(predicted)}
 
 
 def compare(asked: Asked, names: Sequence[str], systems: Sequence[TaskScores]) -> dict[str, Any]:
-    """Each system less the first, from the same resampled clips: intervals and p-values.
+    """Each system less the first: intervals from the same resampled clips, and p-values.
 
     Raises InputError where they were not scored over the same frames.
     """
-    from affcli.statistics import paired
-
-    level = 95.0 if asked.ci is None else asked.ci
+    require_same_frames(names, systems)
     first, *others = systems
     each = []
     for name, scores in zip(names[1:], others, strict=True):
-        if scores.truth() != first.truth():
-            raise InputError(
-                name,
-                f"was not scored over the same frames as {names[0]}",
-                expected="the same frames left out of both",
-                advice="score each alone, or make them of one length",
-            )
-        how = drawing(asked, first.names)
-        found = paired(scores.sums(), first.sums(), first.statistic, **how, level=level / 100)
-        figures = [{"estimate": _plain(one.estimate), "low": one.low, "high": one.high, "p": one.p} for one in found]
+        figures = apart(asked, scores.sums(), first.sums(), first.statistic, first.names)
         each.append({"predictions": name, **_nested(asked.task, first, figures)})
-    return {"against": names[0], **drawn(asked, level), "each": each}
+    return {"against": names[0], **of_differences(asked), "each": each}
 
 
 def _nested(task: str, scores: TaskScores, figures: Iterable[Any]) -> dict[str, Any]:
@@ -99,9 +90,11 @@ def _nested(task: str, scores: TaskScores, figures: Iterable[Any]) -> dict[str, 
 
 def _mean(scores: TaskScores, each: list[list[float]]) -> dict[str, Any]:
     """The mean of the clips' own figures over all classes, and how many clips have them all."""
+    from affcli.scoring.shards import mean_of
+
     count = len(scores.heads)
     whole = [figures[:count] for figures in each if not any(map(math.isnan, figures[:count]))]
-    means = [sum(column) / len(whole) for column in zip(*whole, strict=True)] if whole else [None] * count
+    means = [mean_of(column) for column in zip(*whole, strict=True)] if whole else [None] * count
     return {**dict(zip(scores.heads, means, strict=True)), "clips": len(whole)}
 
 
@@ -123,24 +116,18 @@ def _part(asked: Asked, scores: TaskScores | None) -> dict[str, Any] | None:
 
 def _faces(asked: Asked, truth: list[Affect], predicted: list[Affect], scores: TaskScores) -> dict[str, Any]:
     """The scores of the frames with a face and of those without."""
-    from affcli.scoring.pairs import annotated
-
     masks = ("joint", "expr", "au") if asked.task == "mtl" else (asked.task,)
     found = {}
     for name, kept in by_face(asked, truth, scores.names).items():
         # Multi-task scores need every task.
-        whole = all(any(annotated(clip, mask).any() for clip in kept) for mask in masks)
+        whole = all(any_left(asked, kept, predicted, mask) for mask in masks)
         found[name] = _part(asked, scored(asked, kept, predicted) if whole else None)
     return found
 
 
 def _intervals(asked: Asked, scores: TaskScores) -> dict[str, Any]:
-    from affcli.statistics import bootstrap
-
     assert asked.ci is not None
-    how = drawing(asked, scores.names)
-    found = bootstrap(scores.sums(), scores.statistic, **how, level=asked.ci / 100)
-    figures = [{"low": one.low, "high": one.high, "undefined": one.undefined} for one in found]
+    figures = spread(asked, scores.sums(), scores.statistic, scores.names)
     return drawn(asked, asked.ci) | _nested(asked.task, scores, figures)
 
 

@@ -105,8 +105,10 @@ def submit(
 
 
 def _one_file(preds: Path, path: Path, out: Path, task: str | None, missing: str, digits: int | None) -> None:
-    from affcli.labels.answers import answer_sample
-    from affcli.labels.submissions import read_sample, require_task, write_submission
+    from affcli.labels.submissions.answers import answer_sample
+    from affcli.labels.submissions.form import require_task
+    from affcli.labels.submissions.sample import read_sample
+    from affcli.labels.submissions.write import write_submission
 
     sample = read_sample(path)
     if task is not None:
@@ -126,8 +128,10 @@ def _one_file(preds: Path, path: Path, out: Path, task: str | None, missing: str
 
 
 def _many_files(preds: Path, path: Path | None, out: Path, task: str, missing: str, digits: int | None) -> None:
-    from affcli.labels.answers import answer_clips
-    from affcli.labels.submissions import Wanted, clip_path, default_form, read_wanted, write_clip
+    from affcli.labels.submissions.answers import answer_clips
+    from affcli.labels.submissions.form import default_form
+    from affcli.labels.submissions.sample import Wanted, read_wanted
+    from affcli.labels.submissions.write import clip_path, write_clip
 
     clips = _read(preds, task)
     wanted = read_wanted(path, task) if path else [Wanted(affect.clip, default_form(task)) for affect in clips]

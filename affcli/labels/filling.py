@@ -15,8 +15,10 @@ def filled(values: NDArray[np.float64], missing: str, *, classes: bool = False) 
     neighbours, by frame number, and the nearest value at the ends; of `classes`, which have no line between them, the
     nearest value, the earlier of two; "zero" 0.
 
-    Raises ValueError where every value is NaN, and "zero" is not asked for.
+    Raises ValueError where every value is NaN, and "zero" is not asked for; or `missing` is none of these.
     """
+    if missing not in MISSING[1:]:
+        raise ValueError(f"missing={missing}, expected one of {', '.join(MISSING[1:])}")
     if missing == "zero":
         return np.nan_to_num(values, nan=0.0)
     known = np.flatnonzero(~np.isnan(values))

@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import math
 import re
+from array import array
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from affcli.errors import InputError
 from affcli.labels.affect import DIMENSIONS, EXPRESSIONS, HIGH, LOW, UNKNOWN
@@ -31,11 +33,12 @@ _IMAGE = re.compile(r"([^/\\]+)/(\d{1,7})\.(?:jpg|jpeg|png)", re.IGNORECASE | re
 
 @dataclass
 class _Rows:
-    """What the lines of one clip say; the line that each frame stands in."""
+    """What the lines of one clip say, line by line."""
 
-    lines: dict[int, int] = field(default_factory=dict)
-    affect: list[tuple[float, float]] = field(default_factory=list)
-    classes: list[list[int]] = field(default_factory=list)  # expression, then the action units
+    lines: array[int] = field(default_factory=lambda: array("q"))
+    frames: array[int] = field(default_factory=lambda: array("q"))
+    affect: array[float] = field(default_factory=lambda: array("d"))  # valence and arousal of each line
+    ends: array[int] = field(default_factory=lambda: array("q"))  # which of the ends of lines that there are
 
 
 def is_multitask(first_line: str) -> bool:
@@ -45,7 +48,7 @@ def is_multitask(first_line: str) -> bool:
 
 def read_multitask(path: Path) -> list[FrameLabels]:
     """The clips of a file, by name.  Raises InputError, with the line, where anything in it is not in order."""
-    lines = read_text_file(path, HEADER).replace("\r\n", "\n").rstrip().split("\n")
+    lines = read_text_file(path, HEADER).replace("\r\n", "\n").replace("\r", "\n").rstrip().split("\n")
     if not is_multitask(lines[0]):
         raise InputError(
             path,
@@ -58,54 +61,66 @@ def read_multitask(path: Path) -> list[FrameLabels]:
             path, "holds a header and nothing else", expected="a line per picture", advice="check how it was made"
         )
     clips: dict[str, _Rows] = {}
-    classes: dict[tuple[str, ...], list[int]] = {}
+    # A file has few different ends of lines, expression and action units: each is taken apart once.
+    places: dict[str, int] = {}
+    classes: list[list[int]] = []
     for number, line in enumerate(lines[1:], start=2):
-        subject = f"{path}, line {number}"
-        cells = [cell.strip() for cell in line.split(",")]
-        if len(cells) != _WIDTH:
-            raise InputError(
-                subject,
-                f"has {len(cells)} cell{'s' * (len(cells) != 1)}",
-                expected=f"{_WIDTH}: image, valence, arousal, expression and {len(UNITS)} action units",
-                advice="complete or remove the line",
-            )
-        clip, frame = _place(cells[0], subject)
-        rows = clips.setdefault(clip, _Rows())
-        if (other := rows.lines.setdefault(frame, number)) != number:
-            raise InputError(
-                subject, f"is of the picture of line {other}", expected="each once", advice="keep one of the two lines"
-            )
-        valence, arousal = (_affect(cell, name, subject) for name, cell in zip(DIMENSIONS, cells[1:3], strict=True))
-        rows.affect.append((valence, arousal))
-        known = tuple(cells[3:])
-        if known not in classes:  # a file has few different ends of lines: each is taken apart once
-            classes[known] = [
-                _class(cells[3], "the expression", len(EXPRESSIONS) - 1, subject),
-                *(_class(cell, name.upper(), 1, subject) for name, cell in zip(UNITS, cells[4:], strict=True)),
-            ]
-        rows.classes.append(classes[known])
-    return [_labels(clip, path, clips[clip]) for clip in sorted(clips)]
+        image, *cells = line.split(",", 3)
+        if len(cells) < 3 or (place := places.get(cells[2])) is None:
+            known = _classes(line, f"{path}, line {number}")
+            place = places[cells[2]] = len(classes)
+            classes.append(known)
+        clip, frame = _place(image.strip(), path, number)
+        rows = clips.get(clip) or clips.setdefault(clip, _Rows())
+        rows.lines.append(number)
+        rows.frames.append(frame)
+        rows.affect.append(_affect(cells[0].strip(), DIMENSIONS[0], path, number))
+        rows.affect.append(_affect(cells[1].strip(), DIMENSIONS[1], path, number))
+        rows.ends.append(place)
+    table = np.array(classes, dtype=np.int8)
+    return [_labels(clip, path, clips[clip], table) for clip in sorted(clips)]
 
 
-def _labels(clip: str, path: Path, rows: _Rows) -> FrameLabels:
-    affect, classes = np.array(rows.affect), np.array(rows.classes, dtype=np.int8)
-    return FrameLabels(
-        clip,
-        path,
-        np.array(list(rows.lines), dtype=np.int64),
-        affect[:, 0],
-        affect[:, 1],
-        classes[:, 0],
-        {name: classes[:, place] for place, name in enumerate(UNITS, start=1)},
-    )
+def _labels(clip: str, path: Path, rows: _Rows, classes: NDArray[np.int8]) -> FrameLabels:
+    """The labels of one clip, whose `ends` are rows of `classes`.  Raises InputError where a frame comes twice."""
+    frames, affect = np.array(rows.frames), np.array(rows.affect).reshape(-1, len(DIMENSIONS))
+    order = np.argsort(frames, kind="stable")
+    again = np.flatnonzero(np.diff(frames[order]) == 0)
+    if len(again):
+        first, second = (rows.lines[at] for at in order[again[0] : again[0] + 2].tolist())
+        raise InputError(
+            f"{path}, line {second}",
+            f"is of the picture of line {first}",
+            expected="each once",
+            advice="keep one of the two lines",
+        )
+    numbers = classes[np.array(rows.ends)]
+    units = {name: numbers[:, place] for place, name in enumerate(UNITS, start=1)}
+    return FrameLabels(clip, path, frames, affect[:, 0], affect[:, 1], numbers[:, 0], units)
 
 
-def _place(image: str, subject: str) -> tuple[str, int]:
+def _classes(line: str, subject: str) -> list[int]:
+    """The expression and the action units of a line."""
+    cells = [cell.strip() for cell in line.split(",")]
+    if len(cells) != _WIDTH:
+        raise InputError(
+            subject,
+            f"has {len(cells)} cell{'s' * (len(cells) != 1)}",
+            expected=f"{_WIDTH}: image, valence, arousal, expression and {len(UNITS)} action units",
+            advice="complete or remove the line",
+        )
+    return [
+        _class(cells[3], "the expression", len(EXPRESSIONS) - 1, subject),
+        *(_class(cell, name.upper(), 1, subject) for name, cell in zip(UNITS, cells[4:], strict=True)),
+    ]
+
+
+def _place(image: str, path: Path, line: int) -> tuple[str, int]:
     """The clip and the frame, from 0, of a picture."""
     found = _IMAGE.fullmatch(image)
     if not found or not int(found[2]):
         raise InputError(
-            subject,
+            f"{path}, line {line}",
             f"the picture is '{image[:80]}'",
             expected="CLIP/NUMBER.jpg, counted from 00001",
             advice="mend the name",
@@ -113,12 +128,12 @@ def _place(image: str, subject: str) -> tuple[str, int]:
     return found[1], int(found[2]) - 1
 
 
-def _affect(cell: str, name: str, subject: str) -> float:
+def _affect(cell: str, name: str, path: Path, line: int) -> float:
     if cell in _NOT_ANNOTATED:
         return math.nan
     if not NUMBER.fullmatch(cell) or not LOW <= float(cell) <= HIGH:
         raise InputError(
-            subject,
+            f"{path}, line {line}",
             f"{name} is '{cell[:40]}'",
             expected="-1 to 1, or -5 where not annotated",
             advice="mend the line",

@@ -34,11 +34,11 @@ from affcli.labels.scales import NUMBER, Scales, read_value
 from affcli.labels.sheets import Sheet
 
 Unit = Literal["s", "ms", "us", "frame"]
-PER_UNIT: dict[Unit, Fraction] = {
-    "s": Fraction(clock.MICROSECONDS),
-    "ms": Fraction(clock.MICROSECONDS, 1000),
-    "us": Fraction(1),
-    "frame": Fraction(1),  # frames are counted, not timed
+PER_UNIT: dict[Unit, int] = {
+    "s": clock.MICROSECONDS,
+    "ms": clock.MICROSECONDS // 1000,
+    "us": 1,
+    "frame": 1,  # frames are counted, not timed
 }
 KEYS = ("clip", "time", *DIMENSIONS, "value")  # what a column can be; a value does not tell its dimension
 # What the data sets call these columns.
@@ -50,6 +50,7 @@ NAMES = {
     "value": ("value", "rating", "goldstandard", "evaluatorweightedestimate"),
 }
 _LATEST = 10**15  # us: thirty years, past which a time is of another unit
+_SURE = 0.2  # us: so near to a whole one, a float rounds as the fraction does, as up to _LATEST it is 0.25 off at most
 
 
 @dataclass
@@ -106,23 +107,24 @@ def read_ratings(
             advice=f"add {unscaled[0]}=LOW:HIGH to --range, or choose columns by --columns",
         )
     for line, cells in sheet.rows:
-        where = sheet.where(line)
         clip = cells[place["clip"]] if "clip" in place else stem
         if not clip:
-            raise InputError(where, "names no clip", expected="a name in every line", advice="fill in the cell")
+            raise InputError(
+                sheet.where(line), "names no clip", expected="a name in every line", advice="fill in the cell"
+            )
         column = clips.setdefault(clip, _Column(values={name: [] for name in dimensions}))
         if rate is None:
-            at = _time(cells[place["time"]], unit, where)
+            at = _time(cells[place["time"]], unit, sheet, line)
             if column.at and at <= column.at[-1]:
                 raise InputError(
-                    where,
+                    sheet.where(line),
                     f"is at {cells[place['time']]}, not after the line before",
                     expected="times of a clip that increase",
                     advice="sort by time, and keep one line for each",
                 )
             column.at.append(at)
         for name in dimensions:
-            column.values[name].append(read_value(cells[place[name]], name, scales, where))
+            column.values[name].append(read_value(cells[place[name]], name, scales, sheet.where(line)))
     return [_labels(clip, sheet, column, rate, unit) for clip, column in clips.items()]
 
 
@@ -224,16 +226,18 @@ def _listed(sheet: Sheet) -> str:
     return f"its columns are '{','.join(sheet.header)[:80]}'" if sheet.header else "it has no header"
 
 
-def _time(cell: str, unit: Unit, where: str) -> int:
+def _time(cell: str, unit: Unit, sheet: Sheet, line: int) -> int:
     """A time in whole microseconds, rounded half up, or the number of a frame."""
     whole = unit == "frame"
-    sound = NUMBER.fullmatch(cell) is not None and abs(float(cell)) * PER_UNIT[unit] < _LATEST
-    if not sound or (whole and (not cell.isdecimal() or int(cell) > 10**7)):
+    near = float(cell) * PER_UNIT[unit] if NUMBER.fullmatch(cell) else math.inf
+    if not abs(near) < _LATEST or (whole and (not cell.isdecimal() or int(cell) > 10**7)):
         comma = re.fullmatch(r"[+-]?\d*,\d+", cell, re.ASCII)
         raise InputError(
-            where,
+            sheet.where(line),
             f"the time is '{cell[:40]}'",
             expected="the number of a frame, from 0" if whole else f"a number of {unit}",
             advice="write decimals with a point" if comma else "mend it, or choose another --time-unit",
         )
+    if abs(near - round(near)) < _SURE:
+        return round(near)
     return math.floor(Fraction(cell) * PER_UNIT[unit] + Fraction(1, 2))

@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 Method = Literal["nearest", "linear"]
-METHODS: tuple[Method, ...] = ("nearest", "linear")
 
 
 def resample(

@@ -35,7 +35,7 @@ class Scale:
     def from_text(cls, text: str) -> Scale:
         """The scale that is written LOW:HIGH.  Raises ValueError where it is none."""
         low, _, high = (piece.strip() for piece in text.partition(":"))
-        if not NUMBER.fullmatch(low) or not NUMBER.fullmatch(high) or not float(low) < float(high):
+        if not NUMBER.fullmatch(low) or not NUMBER.fullmatch(high) or not 0 < float(high) - float(low) <= _MOST:
             raise ValueError(f"'{text}' is no scale, expected LOW:HIGH")
         return cls(float(low), float(high))
 

@@ -27,8 +27,8 @@ from affcli.labels.lines import EXPRESSION, read_bytes
 from affcli.labels.multitask import is_multitask, read_multitask
 from affcli.labels.read import TABLE, beginning, holds_tables, read_affect, read_stream, text_files
 from affcli.labels.scales import Scale
-from affcli.labels.submissions import form_of
-from affcli.labels.submitted import read_submission
+from affcli.labels.submissions.form import form_of
+from affcli.labels.submissions.read import read_submission
 
 TASKS = ("va", "expr", "au", "mtl")
 Kind = Literal["tables", "submission", "multi-task", "labels", "csv"]
@@ -70,12 +70,14 @@ def look(path: Path) -> Source:
     if path.is_dir():
         if any(not file.name.startswith(".") for file in path.glob(f"*{TABLE}")):
             return Source("tables")
-        files = [file for file in sorted(path.glob("*.txt")) if not file.name.startswith(".")]
-        if not files:
-            nested = not any(path.glob("*.csv"))
-            return Source("labels" if nested else "csv")
-        found = look(files[0])
-        return found if found.kind == "labels" else Source("csv", found.task)
+        texts, sheets = (
+            [file for file in sorted(path.glob(ending)) if not file.name.startswith(".")]
+            for ending in ("*.txt", "*.csv")
+        )
+        if not texts and not sheets:
+            return Source("labels")
+        found = look((texts or sheets)[0])
+        return found if texts and found.kind == "labels" else Source("csv", found.task)
     if holds_tables(path):
         return Source("tables")
     first = re.split(rb"[\r\n]", beginning(path, 1000).removeprefix(b"\xef\xbb\xbf"), maxsplit=1)[0]

@@ -87,16 +87,25 @@ def multitask_text(clips: Sequence[Affect]) -> str:
     The expression, action units that `multitask.UNITS` names, and valence and arousal are each written by themselves;
     what lacks is -5, -5, -1 or -1.  Raises InputError where a clip's name cannot stand in a line.
     """
-    lines = [multitask.HEADER]
+    parts = [f"{multitask.HEADER}\n"]
     for affect in clips:
         clip = cell_name(affect, ",")
         classes = classes_of(affect, ("expression", *multitask.UNITS))
         known = (classes != UNKNOWN).any(axis=1) | ~np.isnan(affect.valence) | ~np.isnan(affect.arousal)
-        rows = zip(affect.valence[known].tolist(), affect.arousal[known].tolist(), classes[known].tolist(), strict=True)
-        for frame, (valence, arousal, numbers) in zip(np.flatnonzero(known).tolist(), rows, strict=True):
-            pair = (number(value, _UNIT, _NOT_ANNOTATED) for value in (valence, arousal))
-            lines.append(",".join((f"{clip}/{frame + 1:05d}.jpg", *pair, *map(str, numbers))))
-    return "\n".join(lines) + "\n"
+        different, places = np.unique(classes[known], axis=0, return_inverse=True)
+        ends = [",".join(map(str, numbers)) for numbers in different.tolist()]
+        curves = (
+            [number(value, _UNIT, _NOT_ANNOTATED) for value in values[known].tolist()]
+            for values in (affect.valence, affect.arousal)
+        )
+        rows = zip(np.flatnonzero(known).tolist(), *curves, places.reshape(-1).tolist(), strict=True)
+        parts.append(
+            "".join(
+                f"{clip}/{frame + 1:05d}.jpg,{valence},{arousal},{ends[place]}\n"
+                for frame, valence, arousal, place in rows
+            )
+        )
+    return "".join(parts)
 
 
 def afew_va_text(affect: Affect, scales: Scales) -> str:
@@ -128,13 +137,24 @@ def omg_text(clips: Sequence[Affect], scales: Scales) -> str:
     """The one file of utterances: a line for every clip, with the mean of each dimension over its annotated frames.
 
     A clip VIDEO_UTTERANCE is that utterance of that video; a name without `_` becomes the first utterance of a video of
-    that name.  Raises InputError where a clip's name cannot stand in a cell.
+    that name.  Raises InputError where a clip's name, or a part of it, cannot stand in a cell, or where two clips would
+    be one utterance.
     """
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(OMG_HEADER)
+    places: dict[tuple[str, str], str] = {}
     for affect in clips:
         video, utterance = omg_place(cell_name(affect))
+        for part in (video, utterance):
+            _check_cell(affect, part)
+        if (other := places.setdefault((video, utterance), affect.clip)) != affect.clip:
+            raise InputError(
+                affect.source,
+                f"clips '{other}' and '{affect.clip}' are both {utterance} of the video {video}",
+                expected="names VIDEO_UTTERANCE",
+                advice="rename one of them",
+            )
         means = {name: number(mean(getattr(affect, name)), scales[name]) for name in DIMENSIONS}
         known = {"video": video, "utterance": f"{utterance}.mp4", **means}
         writer.writerow([known.get(name, "") for name in OMG_HEADER])
@@ -164,14 +184,19 @@ def cell_name(affect: Affect, forbidden: str = "") -> str:
     readers make of such a cell, of which they take blanks and quotes away.
     """
     clip = file_name(affect.clip)
-    if set(clip) & set(forbidden) or clip != clip.strip() or clip[0] == clip[-1] == "'":
+    _check_cell(affect, clip, forbidden)
+    return clip
+
+
+def _check_cell(affect: Affect, text: str, forbidden: str = "") -> None:
+    """Raise InputError where `text`, the clip's name or a part of it, is not what readers make of a cell of it."""
+    if set(text) & set(forbidden) or text != text.strip() or text[0] == text[-1] == "'":
         raise InputError(
             affect.source,
-            f"clip {clip!r} cannot stand in a line of this format",
+            f"clip {affect.clip!r} cannot stand in a line of this format",
             expected=f"a name without {' or '.join((*forbidden, 'blanks and quotes around it'))}",
             advice="rename it, or choose another --format",
         )
-    return clip
 
 
 def write_text(path: Path, text: str) -> None:

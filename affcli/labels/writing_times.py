@@ -78,7 +78,7 @@ def ratings_text(clips: Sequence[Affect], layout: Layout, dimension: str = "") -
         cells: dict[str, list[str]] = {"time": [time_text(one, layout.unit) for one in at.tolist()]}
         if "clip" in layout.columns:
             cells["clip"] = [cell_name(affect)] * len(at)
-        else:
+        if dimension or "clip" not in layout.columns:
             _check_stem(affect)
         for key, name in layout.dimensions(dimension).items():
             cells[key] = [number(value, layout.scales[name]) for value in values[name].tolist()]

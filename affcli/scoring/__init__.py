@@ -3,6 +3,20 @@
 The headline is each metric over all annotated frames of all clips concatenated, as the Aff-Wild2 challenges compute it;
 the mean of the clips' own scores is another figure and stands beside it under its own name.  A frame counts where
 valence and arousal are both annotated, or with the mask "each" in the dimensions that are.
+
+Clips that are scored in shards, on several machines, say, are joined with `+`.  Scores hold exact sums, which pickle
+carries from one process to another, so that every score of the whole is to the last bit what one run over all clips
+tells, in whatever order the shards come; intervals (`affcli.statistics`) draw clips by their places, and so need the
+order of the whole.  Those of `scoring.classes` and `scoring.multitask` are joined likewise.
+
+>>> curve = {"a": [0.1, 0.4, -0.2], "b": [0.3, 0.7], "c": [-0.5, -0.1, 0.3]}
+>>> truth = [Affect(name, np.array(values), np.array(values)) for name, values in curve.items()]
+>>> guess = [Affect(clip.clip, clip.valence * 0.7, clip.arousal * 0.9) for clip in truth]
+>>> whole, shards = score(truth, guess), [score([one], guess) for one in truth]
+>>> (shards[2] + shards[0] + shards[1]).concatenated("ccc") == whole.concatenated("ccc")
+True
+>>> shards[0] + shards[1] + shards[2] == whole
+True
 """
 
 from __future__ import annotations
@@ -16,14 +30,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from affcli.errors import InputError, SchemaError, UsageError
+from affcli.errors import InputError, SchemaError
 from affcli.labels.affect import DIMENSIONS, UNKNOWN, Affect, distinct
-from affcli.labels.filling import MISSING
 from affcli.metrics import METRICS, Moments
-from affcli.scoring.pairs import Pair, aligned, annotated, matched, require_predictions
-
-ALIGN = ("crop", "pad")
-MASKS = ("joint", "each")
+from affcli.scoring.pairs import ALIGN as ALIGN
+from affcli.scoring.pairs import Pair, aligned, annotated, matched, require_known, require_predictions
+from affcli.scoring.shards import mean_of, require_shards
+from affcli.sums import Array, clip_sums
 
 
 @dataclass(frozen=True)
@@ -51,6 +64,11 @@ class Scores:
     mask: str = "joint"
 
     @property
+    def names(self) -> tuple[str, ...]:
+        """The clips, by name."""
+        return tuple(clip.clip for clip in self.clips)
+
+    @property
     def frames(self) -> int:
         """Frames compared, of all clips."""
         return sum(clip.frames for clip in self.clips)
@@ -60,6 +78,14 @@ class Scores:
         """Share of the annotated frames that were predicted, 0 to 1."""
         return sum(clip.predicted for clip in self.clips) / sum(clip.annotated for clip in self.clips)
 
+    def __add__(self, other: Scores) -> Scores:
+        """Both together, of two shards of the clips: these clips, then those.
+
+        Raises InputError where a clip is in both, UsageError where they were scored with other choices.
+        """
+        require_shards(self, other, "missing", "align", "mask")
+        return dataclasses.replace(self, clips=(*self.clips, *other.clips))
+
     def concatenated(self, metric: str) -> dict[str, float]:
         """The headline: one metric over all frames of all clips, of valence, of arousal, and the mean of both."""
         return _figures(metric, {name: sum((c.moments[name] for c in self.clips), Moments()) for name in DIMENSIONS})
@@ -67,13 +93,23 @@ class Scores:
     def mean_over_clips(self, metric: str) -> dict[str, float]:
         """The mean of the clips' own scores; `clips` says how many have one, in both dimensions."""
         each = [figures for figures in (clip.figures(metric) for clip in self.clips) if not math.isnan(figures["mean"])]
-        mean = {name: sum(e[name] for e in each) / len(each) if each else math.nan for name in (*DIMENSIONS, "mean")}
-        return {**mean, "clips": len(each)}
+        return {**{name: mean_of([one[name] for one in each]) for name in (*DIMENSIONS, "mean")}, "clips": len(each)}
 
     def of(self, names: Container[str]) -> Scores | None:
         """The scores of some of the clips; None where there is none of them, or nothing in them was compared."""
         chosen = tuple(clip for clip in self.clips if clip.clip in names and clip.frames)
         return dataclasses.replace(self, clips=chosen) if chosen else None
+
+    def sums(self) -> Array:
+        """What of each of m clips adds up, for `affcli.statistics`: float64 (m, 2, 9), as of `clip_sums`."""
+        return clip_sums([[clip.moments[name] for name in DIMENSIONS] for clip in self.clips])
+
+    def truth(self) -> list[Any]:
+        """Of each clip, what every prediction of the same frames has alike."""
+        return [
+            (clip.clip, [(one.count, one.truth, one.truth_squared) for one in clip.moments.values()])
+            for clip in self.clips
+        ]
 
     def ranked(self, metric: str) -> list[tuple[str, float]]:
         """The clips that have a score and its mean of valence and arousal, worst first; equal ones by name."""
@@ -130,10 +166,7 @@ def score(
     Raises InputError where nothing is annotated, a clip or a frame has no prediction; SchemaError where lengths
     differ; UsageError for an unknown `missing`, `align` or `mask`.
     """
-    chosen = (("missing", missing, MISSING), ("align", align or ALIGN[0], ALIGN), ("mask", mask, MASKS))
-    for option, value, choices in chosen:
-        if value not in choices:
-            raise UsageError(f"{option}={value}", "is unknown", expected=", ".join(choices), advice="choose one")
+    require_known(missing=missing, align=align, mask=mask)
     if not any(annotated(clip, mask).any() for clip in truth):
         raise InputError(
             truth[0].source if truth else "ground truth",

@@ -19,10 +19,11 @@ from numpy.typing import NDArray
 from affcli.classification import PRESENCE, Confusion, class_f1
 from affcli.errors import InputError, some
 from affcli.labels.affect import EXPRESSIONS, Affect, distinct
-from affcli.scoring.pairs import COLUMNS, Pair, aligned, annotated, known, matched, require_predictions
+from affcli.scoring.pairs import COLUMNS, Pair, aligned, annotated, known, matched, require_known, require_predictions
+from affcli.scoring.shards import require_shards
 
 Array = NDArray[np.float64]
-FORMULAS = ("2021", "2020")  # since 2021 F1 alone; 2020 F1 and accuracy, weighted
+LATEST = "2021"  # the formula that is usual
 WEIGHTS_2020 = {"expr": (0.67, 0.33), "au": (0.5, 0.5)}  # of F1 and of accuracy
 
 
@@ -47,7 +48,7 @@ class ClassScores:
     classes: int  # of each column
     missing: str
     align: str | None
-    formula: str = FORMULAS[0]
+    formula: str = LATEST
 
     @property
     def heads(self) -> tuple[str, ...]:
@@ -77,6 +78,20 @@ class ClassScores:
     def counts(self) -> dict[str, Any]:
         """Clips, frames and coverage."""
         return {"clips": len(self.clips), "frames": self.frames, "coverage": self.coverage}
+
+    def __add__(self, other: ClassScores) -> ClassScores:
+        """Both together, of two shards of the clips: these clips, then those, over the action units of either.
+
+        Raises InputError where a clip is in both, UsageError where they were scored with other choices.
+        """
+        require_shards(self, other, "task", "classes", "missing", "align", "formula")
+        columns = tuple(name for name in COLUMNS[self.task] if name in {*self.columns, *other.columns})
+        none = Confusion.from_arrays([], [], range(self.classes))
+        clips = tuple(
+            dataclasses.replace(clip, counts={name: clip.counts.get(name, none) for name in columns})
+            for clip in (*self.clips, *other.clips)
+        )
+        return dataclasses.replace(self, clips=clips, columns=columns)
 
     def confusion(self, column: str) -> Confusion:
         """How often each class was predicted as each, in all frames."""
@@ -116,7 +131,7 @@ class ClassScores:
         return dataclasses.replace(self, clips=chosen) if chosen else None
 
 
-def class_figures(sums: Array, task: str, formula: str = FORMULAS[0]) -> Array:
+def class_figures(sums: Array, task: str, formula: str = LATEST) -> Array:
     """The figures of counts (r, columns, classes, classes), true by predicted: float64 (r, k), NaN where undefined.
 
     With the formula 2020 the measure of the first ABAW challenge; mean F1; accuracy; and the F1 of each part.  The mean
@@ -148,7 +163,7 @@ def score_classes(
     missing: str = "error",
     align: str | None = None,
     classes: int = len(EXPRESSIONS),
-    formula: str = FORMULAS[0],
+    formula: str = LATEST,
 ) -> ClassScores:
     """Compare predicted expressions ("expr", the first `classes` of EXPRESSIONS) or action units ("au").
 
@@ -156,8 +171,9 @@ def score_classes(
     earlier.  `formula` "2020" makes the measure of the first ABAW challenge the headline.
 
     Raises InputError where nothing is annotated, a clip, an action unit or a frame has no prediction, or a class is
-    none of the list; SchemaError where lengths differ.
+    none of the list; SchemaError where lengths differ; UsageError for an unknown task, `missing`, `align` or formula.
     """
+    require_known(task=task, missing=missing, align=align, formula=formula)
     if not any(annotated(clip, task).any() for clip in truth):
         raise InputError(
             truth[0].source if truth else "ground truth",

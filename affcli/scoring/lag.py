@@ -10,7 +10,7 @@ from affcli.decomposition import at_lag
 from affcli.errors import InputError
 from affcli.labels.affect import DIMENSIONS, Affect
 from affcli.metrics import Moments
-from affcli.scoring.pairs import aligned, matched, require_predictions
+from affcli.scoring.pairs import aligned, matched, require_known, require_predictions
 
 
 def ccc_at_lags(
@@ -29,6 +29,7 @@ def ccc_at_lags(
     moved past an end of its clip is left out.  The other arguments are those of `score`.  Figures are NaN where
     undefined.  Raises InputError where neither side of a clip tells times, and as `score` does.
     """
+    require_known(missing=missing, align=align, mask=mask)
     matches = matched(list(truth), list(prediction), mask)
     pairs = aligned(matches, align, mask)
     if missing == "error":
@@ -39,7 +40,7 @@ def ccc_at_lags(
         for name in DIMENSIONS:
             known = np.where(pair.compared(name), getattr(pair.truth, name), np.nan)
             for place, lag in enumerate(lags):
-                sums[place][name] += at_lag(known, guess[name], round(lag / period))
+                sums[place][name] += at_lag(known, guess[name], _frames(lag, period, len(known)))
     curve = []
     for lag, both in zip(lags, sums, strict=True):
         figures = {name: moments.ccc() for name, moments in both.items()}
@@ -47,14 +48,19 @@ def ccc_at_lags(
     return curve
 
 
+def _frames(lag: float, period: float, count: int) -> int:
+    """Seconds in frames, `count` at most, which is past every end."""
+    return round(min(max(lag / period, -count), count))
+
+
 def _period(truth: Affect, prediction: Affect) -> float:
-    """The median time from a frame to the next, seconds."""
+    """The median time from a frame to the next, seconds; of a lone frame that of the clock, so that any lag is past."""
     times = prediction.time_us if truth.time_us is None else truth.time_us
-    if times is None or len(times) < 2:
+    if times is None:
         raise InputError(
             truth.source or "ground truth",
             f"clip '{truth.clip}' has no times of its frames, nor have its predictions",
-            expected="affect tables with times, of two frames or more",
+            expected="affect tables with times",
             advice="name the tables that predict or import-labels wrote, or leave out --lag",
         )
-    return float(np.median(np.diff(times))) / 1e6
+    return float(np.median(np.diff(times)) if len(times) > 1 else 1) / 1e6

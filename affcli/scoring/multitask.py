@@ -17,7 +17,8 @@ from affcli.classification import PRESENCE, multi_task
 from affcli.labels.affect import DIMENSIONS, EXPRESSIONS, Affect
 from affcli.scoring import ClipScore, Scores, score
 from affcli.scoring.classes import Array, ClassClip, ClassScores, class_figures, score_classes
-from affcli.sums import SUMS, clip_sums, figures_of
+from affcli.scoring.pairs import pertinent
+from affcli.sums import SUMS, figures_of
 
 PARTS = ("va", "expr", "au")
 _AFFECT = (len(DIMENSIONS), len(SUMS))  # sums of valence and arousal of a clip
@@ -43,6 +44,12 @@ class MultiTaskScores:
         """There is nothing more: each task tells its own classes."""
         return ()
 
+    def __add__(self, other: MultiTaskScores) -> MultiTaskScores:
+        """Both together, of two shards of the clips: these clips, then those.  Raises as each part does."""
+        va, expr, au = (_joined(getattr(self, name), getattr(other, name)) for name in PARTS)
+        names = tuple(dict.fromkeys((*self.names, *other.names)))
+        return MultiTaskScores(va, expr, au, names, au.columns if au else ())
+
     def counts(self) -> dict[str, Any]:
         """Clips; and of each part its clips, frames and coverage."""
         found: dict[str, Any] = {"clips": len(self.names)}
@@ -57,22 +64,14 @@ class MultiTaskScores:
         blocks = []
         for part, shape in ((self.va, affect), (self.expr, expression), (self.au, units)):
             block = np.zeros((len(self.names), *shape))
-            if isinstance(part, Scores):
-                block[self._rows(part.clips)] = clip_sums(
-                    [[c.moments[name] for name in DIMENSIONS] for c in part.clips]
-                )
-            elif part is not None:
+            if part is not None:
                 block[self._rows(part.clips)] = part.sums()
             blocks.append(block.reshape(len(block), -1))
         return np.concatenate(blocks, axis=1)
 
     def truth(self) -> list[Any]:
         """Of each clip and part, what every prediction of the same frames has alike."""
-        affect = [
-            (clip.clip, [(one.count, one.truth, one.truth_squared) for one in clip.moments.values()])
-            for clip in (self.va.clips if self.va else ())
-        ]
-        return [*affect, *(self.expr.truth() if self.expr else []), *(self.au.truth() if self.au else [])]
+        return [one for name in PARTS if (part := getattr(self, name)) for one in part.truth()]
 
     def statistic(self, sums: Array) -> Array:
         """The figures of sums (r, w): (r, 6), in the order of `heads`, NaN where undefined."""
@@ -124,6 +123,11 @@ class MultiTaskScores:
         return [place[clip.clip] for clip in clips]
 
 
+def _joined(one: Any, other: Any) -> Any:
+    """The same part of two shards, of which either may lack it."""
+    return one + other if one and other else one or other
+
+
 def score_multitask(
     truth: Sequence[Affect], prediction: Sequence[Affect], *, missing: str = "error", align: str | None = None
 ) -> MultiTaskScores:
@@ -133,8 +137,7 @@ def score_multitask(
     """
     choices: dict[str, Any] = {"missing": missing, "align": align}
     va = score(truth, prediction, **choices)
-    wanted = {clip.clip for clip in truth}
-    prediction = [clip for clip in prediction if clip.clip in wanted] or prediction  # what is left out is told once
+    prediction = pertinent(truth, prediction)  # what is left out is told once
     expr, au = (score_classes(task, truth, prediction, **choices) for task in PARTS[1:])
     have = {clip.clip for part in (va, expr, au) for clip in part.clips}
     names = tuple(clip.clip for clip in truth if clip.clip in have)

@@ -2,21 +2,41 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from affcli.errors import InputError, SchemaError, some
+from affcli.errors import InputError, SchemaError, UsageError, some
 from affcli.labels.affect import ACTION_UNITS, DIMENSIONS, UNKNOWN, Affect
-from affcli.labels.filling import filled
+from affcli.labels.filling import MISSING, filled
 
 log = logging.getLogger(__name__)
 
 # What is compared under each mask: valence and arousal, expressions, action units.
 COLUMNS = {"joint": DIMENSIONS, "each": DIMENSIONS, "expr": ("expression",), "au": tuple(ACTION_UNITS)}
+
+
+ALIGN = ("crop", "pad")
+CHOICES: dict[str, tuple[str | None, ...]] = {
+    "task": ("expr", "au"),
+    "missing": MISSING,
+    "align": (None, *ALIGN),
+    "mask": ("joint", "each"),
+    "formula": ("2021", "2020"),  # since 2021 F1 alone; 2020 F1 and accuracy, weighted
+}
+
+
+def require_known(**chosen: str | None) -> None:
+    """Raise UsageError where a value is none of CHOICES."""
+    for name, value in chosen.items():
+        if value not in CHOICES[name]:
+            expected = ", ".join(choice for choice in CHOICES[name] if choice)
+            raise UsageError(f"{name}={value}", "is unknown", expected=expected, advice="choose one")
 
 
 def known(clip: Affect, name: str) -> NDArray[np.bool_]:
@@ -116,10 +136,18 @@ def matched(truth: list[Affect], prediction: list[Affect], mask: str = "joint") 
     return [(clip, predicted[clip.clip]) for clip in wanted]
 
 
+def pertinent(truth: Sequence[Affect], prediction: Sequence[Affect]) -> list[Affect]:
+    """What `matched` takes of predictions that it has matched before, named as the truth: it need not warn again."""
+    if len(truth) == len(prediction) == 1:
+        return [dataclasses.replace(prediction[0], clip=truth[0].clip)]
+    names = {clip.clip for clip in truth}
+    return [clip for clip in prediction if clip.clip in names]
+
+
 def _origin(clips: list[Affect], otherwise: str) -> str:
     """Where clips were read from: their file, or the directory of all their files."""
     sources = {clip.source for clip in clips if clip.source}
-    return os.path.commonpath(sources) if sources else otherwise
+    return (os.path.commonpath(sources) or ".") if sources else otherwise
 
 
 def aligned(pairs: list[tuple[Affect, Affect]], align: str | None, mask: str = "joint") -> list[Pair]:

@@ -12,17 +12,19 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from affcli.errors import InputError, some
 from affcli.labels.affect import Affect
 from affcli.labels.categories import category_files
-from affcli.labels.submission_cells import read_cells
-from affcli.labels.submission_curves import curve_findings
-from affcli.labels.submission_reference import reference_values
-from affcli.labels.submission_rows import Finding as Finding
-from affcli.labels.submission_rows import Rows, read_rows
-from affcli.labels.submissions import Form, Sample, Wanted
+from affcli.labels.submissions.cells import read_cells
+from affcli.labels.submissions.curves import curve_findings
+from affcli.labels.submissions.form import Form
+from affcli.labels.submissions.reference import reference_values
+from affcli.labels.submissions.rows import Finding, Rows, read_rows
+from affcli.labels.submissions.sample import Sample, Wanted
 
 _PLACE = re.compile(r"(?:.*[/\\])?([^/\\]+)[/\\](\d{1,9})(?:\.\w+)?", re.ASCII)
 
@@ -35,14 +37,17 @@ def lint(path: Path, sample: Sample, reference: Sequence[Affect] | None = None) 
     empty or no text, or where the reference has no clip in common with the sample; UsageError where it lacks what the
     sample's task needs.
     """
-    rows, findings = read_rows(path, sample.form, set(sample.pictures))
+    rows, findings = read_rows(path, sample.form, sample.pictures)
     place, against = _against_sample(rows, sample)
     values, cells = read_cells(rows, sample.form)
     # Curves are looked at in the rows of the sample: what lacks is NaN there, and has been told.
-    curves = np.full((len(sample), len(sample.form.columns)), np.nan)
-    where = np.zeros(len(sample), np.int64)
-    known = place >= 0
-    curves[place[known]], where[place[known]] = values[known], rows.lines[known]
+    curves, where = values, rows.lines
+    if place is not None:
+        curves = np.full((len(sample), len(sample.form.columns)), np.nan)
+        where = np.zeros(len(sample), np.int64)
+        known = place >= 0
+        curves[place[known]], where[place[known]] = values[known], rows.lines[known]
+    del rows
     truth = None if reference is None else reference_values(sample, reference)
     return findings + against + cells + curve_findings(sample, curves, where, truth)
 
@@ -93,32 +98,36 @@ def lint_files(path: Path, wanted: Sequence[Wanted], reference: Sequence[Affect]
     return findings
 
 
-def _against_sample(rows: Rows, sample: Sample) -> tuple[NDArray[np.int64], list[Finding]]:
-    """The row of the sample that each row is, int64 (n,), -1 where none or seen before; and how they differ."""
-    if rows.pictures == list(sample.pictures):
-        return np.arange(len(sample)), []
-    index = {picture: i for i, picture in enumerate(sample.pictures)}
-    found = np.fromiter((index.get(picture, -1) for picture in rows.pictures), np.int64, len(rows.pictures))
+def _against_sample(rows: Rows, sample: Sample) -> tuple[NDArray[np.int64] | None, list[Finding]]:
+    """The row of the sample that each row is, int64 (n,), -1 where none or seen before; and how they differ.
+
+    None where they are the sample's, one by one.
+    """
+    pictures = rows.pictures
+    assert pictures is not None
+    if pictures.equals(sample.pictures):
+        return None, []
+    found = pc.index_in(pictures, sample.pictures).fill_null(-1).to_numpy().astype(np.int64)
     findings = []
     extra = np.flatnonzero(found < 0)
     if len(extra):
-        first = rows.pictures[extra[0]]
+        first = pictures[int(extra[0])].as_py()
         said = f"rows that the sample does not have (first: '{first[:60]}'{_meant(first, sample)})"
         findings.append(Finding("extra-rows", int(rows.lines[extra[0]]), len(extra), said))
     repeated = found >= 0
     repeated[np.unique(found, return_index=True)[1]] = False
     again = np.flatnonzero(repeated)
     if len(again):
-        said = f"rows whose picture has come before (first: '{rows.pictures[again[0]][:60]}')"
+        said = f"rows whose picture has come before (first: '{pictures[int(again[0])].as_py()[:60]}')"
         findings.append(Finding("duplicate-rows", int(rows.lines[again[0]]), len(again), said))
     found[again] = -1
     here = np.flatnonzero(found >= 0)
-    findings += _missing(rows, found[here], sample)
+    findings += _missing(rows, found, sample)
     wrong = np.flatnonzero(found[here] != np.sort(found[here]))
     if len(wrong):
         row = here[wrong[0]]
-        due = sample.pictures[np.sort(found[here])[wrong[0]]]
-        said = f"rows out of the order of the sample (first: '{rows.pictures[row][:60]}' where '{due}' is due)"
+        due = sample.pictures[int(np.sort(found[here])[wrong[0]])]
+        said = f"rows out of the order of the sample (first: '{pictures[int(row)].as_py()[:60]}' where '{due}' is due)"
         findings.append(Finding("order", int(rows.lines[row]), len(wrong), said))
     return found, findings
 
@@ -127,18 +136,18 @@ def _meant(picture: str, sample: Sample) -> str:
     """What a picture that the sample does not have may be meant for."""
     found = _PLACE.fullmatch(picture.strip(" \"'"))
     if found is None:
-        return f", expected such as '{sample.pictures[0]}'"
+        return f", expected such as '{sample.pictures[0].as_py()}'"
     if not int(found[2]):
         return ", whose numbers begin at 00001"
     at = np.flatnonzero(sample.frame == int(found[2]) - 1)
-    same = [sample.pictures[i] for i in at.tolist() if sample.clips[sample.place[i]] == found[1]]
+    same = [sample.pictures[i].as_py() for i in at.tolist() if sample.clips[sample.place[i]] == found[1]]
     return f", which the sample writes '{same[0]}'" if same else ""
 
 
 def _missing(rows: Rows, found: NDArray[np.int64], sample: Sample) -> list[Finding]:
-    """The rows of the sample that lack, of which `found` are there: cut off, at the ends of clips, or anywhere."""
+    """The rows of the sample that lack, where `found` are there: cut off, at the ends of clips, or anywhere."""
     there = np.zeros(len(sample), np.bool_)
-    there[found] = True
+    there[found[found >= 0]] = True
     lacking = np.flatnonzero(~there)
     if not len(lacking):
         return []
@@ -146,9 +155,9 @@ def _missing(rows: Rows, found: NDArray[np.int64], sample: Sample) -> list[Findi
     # Where it is due: after the row that stands before it in the sample.
     line = 2
     if first:
-        before = {picture: int(line) for picture, line in zip(rows.pictures, rows.lines, strict=True)}
-        line = before[sample.pictures[first - 1]] + 1
-    told = f"first: '{sample.pictures[first]}', line {sample.lines[first]} of the sample"
+        before = pc.equal(rows.pictures, sample.pictures[first - 1]).to_numpy(zero_copy_only=False)
+        line = int(rows.lines[np.flatnonzero(before)[-1]]) + 1
+    told = f"first: '{sample.pictures[first].as_py()}', line {sample.lines[first]} of the sample"
     if len(lacking) == len(sample) - first and first:
         said = f"the file is cut off after {first} of {len(sample)} rows ({told})"
         return [Finding("truncated", line, len(lacking), said)]
@@ -213,5 +222,12 @@ def _sample_of(path: Path, form: Form, clips: Sequence[str], frames: Sequence[in
     """The rows of a file for each clip as if they stood in one."""
     place = np.repeat(np.arange(len(clips), dtype=np.int32), frames)
     frame = np.concatenate([np.arange(count, dtype=np.int32) for count in frames])
-    pictures = tuple(f"{clips[i]}/{number + 1:05d}" for i, number in zip(place.tolist(), frame.tolist(), strict=True))
-    return Sample(str(path), form, pictures, tuple(clips), place, frame, np.arange(2, len(frame) + 2, dtype=np.int64))
+    return Sample(
+        str(path),
+        form,
+        pa.nulls(len(frame), pa.large_string()),
+        tuple(clips),
+        place,
+        frame,
+        np.arange(2, len(frame) + 2, dtype=np.int64),
+    )

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from affcli.errors import InputError, UsageError, some
 from affcli.labels.affect import UNKNOWN, Affect, distinct
-from affcli.labels.submission_rows import Finding
-from affcli.labels.submissions import Sample
+from affcli.labels.submissions.rows import Finding
+from affcli.labels.submissions.sample import Sample
 
 Clips = list[tuple[str, NDArray[np.int64]]]
 

@@ -14,12 +14,13 @@ from numpy.typing import NDArray
 
 from affcli.errors import some
 from affcli.labels.affect import EXPRESSIONS
-from affcli.labels.submission_reference import SHORTEST
-from affcli.labels.submission_rows import Finding
-from affcli.labels.submissions import Sample
+from affcli.labels.submissions.reference import SHORTEST
+from affcli.labels.submissions.rows import Finding
+from affcli.labels.submissions.sample import Sample
 
 # Of classes: gain in agreement, and in standard errors, where each run of one class counts once.
 CLASS_GAIN, CLASS_ERRORS = 0.2, 4.0
+_ROWS_AT_ONCE = 1 << 15
 SURE = 0.9  # agreement of any other numbering, which is chosen to agree
 CHANCE_ERRORS = 3.0  # by how many standard errors agreement must be below chance, and less than half of it
 # Other orders of classes that networks have, by the name of the class in the order of the challenge.
@@ -139,10 +140,14 @@ def _phi(values: NDArray[np.float64], truth: NDArray[np.float64]) -> NDArray[np.
 
     Where a column is constant, or both have fewer than SHORTEST rows, it is 0.
     """
-    here, there = (~np.isnan(x) * 1.0 for x in (values, truth))
-    ones, true_ones = np.nan_to_num(values), np.nan_to_num(truth)
-    rows, both = here.T @ there, ones.T @ true_ones  # counts, which are exact
-    said, true = ones.T @ there, here.T @ true_ones
+    k = values.shape[1]
+    rows, both, said, true = np.zeros((4, k, k))  # counts, which are exact
+    for start in range(0, len(values), _ROWS_AT_ONCE):
+        one, other = (x[start : start + _ROWS_AT_ONCE] for x in (values, truth))
+        here, there = (~np.isnan(x) * 1.0 for x in (one, other))
+        ones, true_ones = np.nan_to_num(one), np.nan_to_num(other)
+        rows, both = rows + here.T @ there, both + ones.T @ true_ones
+        said, true = said + ones.T @ there, true + here.T @ true_ones
     spread = said * (rows - said) * true * (rows - true)
     known = (rows >= SHORTEST) & (spread > 0)
     return np.where(known, (rows * both - said * true) / np.sqrt(np.where(known, spread, 1.0)), 0.0)

@@ -6,10 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from affcli.errors import some
-from affcli.labels.submission_classes import class_findings
-from affcli.labels.submission_reference import SHORTEST, reference_findings
-from affcli.labels.submission_rows import Finding as Finding
-from affcli.labels.submissions import Sample
+from affcli.labels.submissions.classes import class_findings
+from affcli.labels.submissions.reference import SHORTEST, reference_findings
+from affcli.labels.submissions.rows import Finding
+from affcli.labels.submissions.sample import Sample
 
 SHORTEST_GAP = 4  # frames: a line of fewer comes about by chance, where numbers are rounded
 _EQUAL = 1e-6  # the last digit of float32 and more

@@ -1,4 +1,4 @@
-"""Where `affcli export-labels` writes: one file of all clips, one per clip, or one for each dimension of it."""
+"""The files of `affcli export-labels`: one of all clips, one per clip, or one for each dimension; the times in them."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from affcli.cli.export_choice import DIMENSIONS, SHEETS, Export
-from affcli.cli.export_losses import known, timed
+from affcli.cli.export_losses import known
+from affcli.cli.export_options import DIMENSIONS, SHEETS, Export
+from affcli.cli.foreign_labels import clip_times
 from affcli.cli.progress import progress, say
 from affcli.cli.runs import Run
-from affcli.errors import UsageError, some
+from affcli.errors import InputError, UsageError, some
 
 if TYPE_CHECKING:
     from affcli.labels.affect import Affect
@@ -55,6 +56,44 @@ def check_place(out: Path, how: Export) -> None:
         )
 
 
+def check_times(clips: Sequence[Affect], how: Export) -> None:
+    """Raise InputError where the format has times and clips lack them, UsageError where nothing needs those given."""
+    untimed = [affect for affect in clips if affect.time_us is None]
+    given = how.times is not None or how.rate is not None
+    if untimed and how.needs_times and not given:
+        raise InputError(
+            untimed[0].source,
+            f"tells no times of the frames of {some(affect.clip for affect in untimed)}, and {how.name} has times",
+            expected="--times DIR or --rate FPS",
+            advice="name the directory of their faces or audio tables, or the rate of frames where it is constant",
+        )
+    if given and not untimed:
+        option = "--times" if how.times else "--rate"
+        raise UsageError(option, "has no use: every clip has its times", advice="leave it out")
+
+
+def timed(affect: Affect, how: Export) -> Affect:
+    """A clip with the times of its frames where the format has times.
+
+    Raises InputError where there is no table that tells them, or one of another number of frames.
+    """
+    from affcli.clock import frame_times
+
+    if not how.needs_times or affect.time_us is not None:
+        return affect
+    if how.times is None:
+        return affect if how.rate is None else dataclasses.replace(affect, time_us=frame_times(len(affect), how.rate))
+    path, time_us = clip_times(how.times, affect.clip)
+    if len(time_us) != len(affect):
+        raise InputError(
+            path,
+            f"has {len(time_us)} frames",
+            expected=f"{len(affect)}, as the labels of clip '{affect.clip}' have",
+            advice="check that both are of one video, and import the labels with --times",
+        )
+    return dataclasses.replace(affect, time_us=time_us)
+
+
 def write(out: Path, clips: Sequence[Affect], how: Export, force: bool) -> None:
     """Write the files of all clips; one that cannot be is reported, and the others are written.
 
@@ -89,12 +128,13 @@ def _write_one(out: Path, file: _File, how: Export, force: bool) -> None:
             expected="clip=NAME in --columns, or a directory for a file per clip",
             advice="choose one",
         )
+    place = "standard output" if str(out) == "-" else str(out)
     if str(out) == "-":
         print(_text(file, how), end="")
-        return
-    _check_free(out, [file], force)
-    write_text(out, _text(file, how))
-    say(f"{out}: {len(file.clips)} clip{'s' * (len(file.clips) != 1)} as {how.described()}")
+    else:
+        _check_free(out, [file], force)
+        write_text(out, _text(file, how))
+    say(f"{place}: {len(file.clips)} clip{'s' * (len(file.clips) != 1)} as {how.described()}")
 
 
 def _check_free(out: Path, files: Sequence[_File], force: bool) -> None:
@@ -134,6 +174,8 @@ def _text(file: _File, how: Export) -> str:
     if how.layout is not None:
         return writing_times.ratings_text(file.clips, how.layout, file.dimension)
     if how.name == "csv":
+        for affect in file.clips:
+            writing.cell_name(affect)
         text = io.StringIO(newline="")
         write_csv(text, file.clips)
         return text.getvalue()

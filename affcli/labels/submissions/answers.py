@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from affcli.errors import InputError, SchemaError, UsageError, some
 from affcli.labels.affect import DIMENSIONS, HIGH, LOW, UNKNOWN, Affect, distinct
 from affcli.labels.filling import MISSING, filled
-from affcli.labels.submissions import Form, Sample, Wanted
+from affcli.labels.submissions.form import Form
+from affcli.labels.submissions.sample import Sample, Wanted
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,8 @@ def answer_sample(
     asked = [_Asked(sample.form, frames, by_name[clip]) for clip, frames in asked_of.items()]
     answers = _answer(asked, missing)
     values = np.empty((len(sample), len(sample.form.columns)))
-    values[np.concatenate(rows)] = np.concatenate(answers.values)
+    for at, answered in zip(rows, answers.values, strict=True):
+        values[at] = answered
     return values, answers.filled, answers.clipped
 
 
@@ -122,16 +124,14 @@ def _answer(asked: Sequence[_Asked], missing: str) -> Answers:
             advice="--missing hold, interpolate or zero fills them",
         )
     clipped = 0
-    values = []
-    for one, curves, lacks in zip(asked, every, lacking, strict=True):
-        if lacks.any():
-            curves = _filled_clip(one, curves, missing)
+    for i, one in enumerate(asked):
+        curves = _filled_clip(one, every[i], missing) if lacking[i].any() else every[i]
         rows = curves[one.frames]
         numbers = rows[:, : one.form.numbers]
         clipped += int(np.count_nonzero((numbers < LOW) | (numbers > HIGH)))
         np.clip(numbers, LOW, HIGH, out=numbers)
-        values.append(rows)
-    return Answers(values, count, clipped)
+        every[i] = rows
+    return Answers(every, count, clipped)
 
 
 def _filled_clip(one: _Asked, curves: NDArray[np.float64], missing: str) -> NDArray[np.float64]:

@@ -107,16 +107,16 @@ def exporting(name: Name, asked: Asked) -> Export:
     scales = label_options.scales(asked.range, FORMATS[name].scales, name)
     if name not in _TIMED:
         return Export(name, scales)
-    rate = exact_rate(asked.rate) if asked.rate else None
+    rate = None if asked.rate is None else exact_rate(asked.rate)
     return Export(name, scales, layout=_layout(name, asked, scales), times=asked.times, rate=rate)
 
 
 def _refuse_unfit(name: str, asked: Asked) -> None:
     """Raise UsageError where an option has no meaning for the format."""
     options = (
-        ("--classes", asked.classes, ("affwild2-expr",), "it has no expressions to choose"),
-        ("--drop-other", asked.drop_other, ("affwild2-expr",), "it has no expressions to choose"),
-        ("--units", asked.units, ("affwild2-au",), "it has no action units to choose"),
+        ("--classes", asked.classes, ("affwild2-expr",), "only affwild2-expr has classes to choose"),
+        ("--drop-other", asked.drop_other or None, ("affwild2-expr",), "only affwild2-expr has classes to choose"),
+        ("--units", asked.units, ("affwild2-au",), "only affwild2-au has action units to choose"),
         ("--range", asked.range, ("afew-va", "omg", *_TIMED), f"{name} has its scale by definition"),
         ("--columns", asked.columns, SHEETS, f"{name} has columns of its own"),
         ("--separator", asked.separator, SHEETS, f"{name} has a separator of its own"),
@@ -127,11 +127,11 @@ def _refuse_unfit(name: str, asked: Asked) -> None:
         ("--rate", asked.rate, _TIMED, f"{name} has no times"),
     )
     for option, given, formats, why in options:
-        if given not in (None, False) and name not in formats:
+        if given is not None and name not in formats:
             raise unfit(option, why)
     if asked.resample and asked.every is None:
         raise unfit("--resample", "without --every, every frame has a row")
-    if asked.times and asked.rate:
+    if asked.times is not None and asked.rate is not None:
         raise UsageError("--rate", "stands beside --times", expected="one of them", advice="leave one out")
 
 
@@ -165,8 +165,8 @@ def _layout(name: str, asked: Asked, scales: Scales) -> Layout | None:
 
 
 def _refuse_times(asked: Asked, why: str) -> None:
-    if asked.times or asked.rate:
-        raise unfit("--times" if asked.times else "--rate", why)
+    if asked.times is not None or asked.rate is not None:
+        raise unfit("--times" if asked.times is not None else "--rate", why)
 
 
 def _own_columns(name: str, unit: str) -> dict[str, str]:

@@ -7,14 +7,16 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.csv
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from affcli.errors import InputError
 from affcli.labels.affect import DIMENSIONS, HIGH, LOW, UNKNOWN, Affect
 from affcli.labels.affwild2 import NOT_ANNOTATED
 from affcli.labels.lines import NUMBER
-from affcli.labels.submissions import Form, read_lines, read_sample
+from affcli.labels.submissions.form import Form
+from affcli.labels.submissions.sample import read_sample
+from affcli.labels.submissions.text import joined, read_lines, split_first
 
 
 def read_submission(path: Path) -> tuple[Form, list[Affect]]:
@@ -25,8 +27,8 @@ def read_submission(path: Path) -> tuple[Form, list[Affect]]:
     where a row is not in order: its picture, how many values it has, or a value.
     """
     sample = read_sample(path)
-    lines = read_lines(path, "a submission")
-    rows = [lines[number - 1].partition(",")[2].rstrip(" ,") for number in sample.lines.tolist()]
+    tails = [pc.utf8_rtrim(split_first(block)[1], " ,") for block in read_lines(path, "a submission")]
+    rows = joined(tails).take(pa.array(sample.lines - 1))
     values = _values(path, rows, sample.lines, sample.form)
     clips = []
     for clip, at in zip(sample.clips, sample.rows_of_clips(), strict=True):
@@ -45,7 +47,7 @@ def _affect(clip: str, values: NDArray[np.float64], form: Form, source: str) -> 
     return Affect(clip, valence, arousal, source=source, expression=expression, action_units=classes)
 
 
-def _values(path: Path, rows: list[str], lines: NDArray[np.int64], form: Form) -> NDArray[np.float64]:
+def _values(path: Path, rows: pa.Array, lines: NDArray[np.int64], form: Form) -> NDArray[np.float64]:
     """The numbers of every row, float64 (n, columns), NaN where they say that there is none.
 
     Rows of classes are few different ones: each is taken apart once.  Of valence and arousal Arrow reads what is in
@@ -53,31 +55,29 @@ def _values(path: Path, rows: list[str], lines: NDArray[np.int64], form: Form) -
     """
     if form.task == "va" and (fast := _fast(rows)) is not None:
         return fast
-    place: dict[str, int] = {}
-    order = [place.setdefault(row, len(place)) for row in rows]
+    unlike = rows.dictionary_encode()
+    order: NDArray[np.int32] = unlike.indices.to_numpy()
     first = np.unique(order, return_index=True)[1]
     found = [
-        _numbers(f"{path}, line {number}", row, form) for number, row in zip(lines[first].tolist(), place, strict=True)
+        _numbers(f"{path}, line {number}", row, form)
+        for number, row in zip(lines[first].tolist(), unlike.dictionary.to_pylist(), strict=True)
     ]
     return np.array(found, np.float64)[order]
 
 
-def _fast(rows: list[str]) -> NDArray[np.float64] | None:
+def _fast(rows: pa.Array) -> NDArray[np.float64] | None:
     """Two numbers in every row, float64 (n, 2), where everything is in order, else None."""
-    names = ["0", "1"]
-    try:
-        table = pyarrow.csv.read_csv(
-            pa.py_buffer("\n".join(rows).encode()),
-            read_options=pyarrow.csv.ReadOptions(column_names=names, block_size=1 << 22),
-            parse_options=pyarrow.csv.ParseOptions(ignore_empty_lines=False),
-            convert_options=pyarrow.csv.ConvertOptions(column_types=dict.fromkeys(names, pa.float64()), null_values=[]),
-        )
-    except pa.ArrowException:
+    if pc.min_max(pc.count_substring(rows, ",")).as_py() != {"min": 1, "max": 1}:
         return None
-    values = np.stack([table.column(name).to_numpy() for name in names], axis=1)
+    try:
+        cells = pc.utf8_trim_whitespace(pc.split_pattern(rows, ",").flatten()).cast(pa.float64())
+    except pa.ArrowInvalid:
+        return None
+    values: NDArray[np.float64] = cells.to_numpy().reshape(-1, 2).copy()
     none = values == NOT_ANNOTATED
     sound = ((values >= LOW) & (values <= HIGH)) | none
-    return np.where(none, np.nan, values) if len(values) == len(rows) and sound.all() else None
+    values[none] = np.nan
+    return values if sound.all() else None
 
 
 def _numbers(subject: str, row: str, form: Form) -> list[float]:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from affcli.labels.affect import HIGH, LOW
 from affcli.labels.lines import NUMBER
-from affcli.labels.submission_rows import Finding, Rows
-from affcli.labels.submissions import Form
+from affcli.labels.submissions.form import Form
+from affcli.labels.submissions.rows import Finding, Rows
+from affcli.labels.submissions.text import blocks, replaced
 
 _NOT_FINITE = ("nan", "inf", "infinity")
 # What may be wrong with one cell, as bits: several things at once.
@@ -30,37 +33,36 @@ def read_cells(rows: Rows, form: Form) -> tuple[NDArray[np.float64], list[Findin
     """
     width, k, n = len(form.columns), form.numbers, len(rows.tails)
     tails = rows.tails
-    if rows.ragged:
-        tails = list(tails)
-        for i in rows.ragged:
-            tails[i] = ",".join([*tails[i].split(","), *[""] * width][:width])
+    if len(rows.ragged):
+        cut = [row.split(",") for row in tails.take(pa.array(rows.ragged)).to_pylist()]
+        whole = [",".join([*cells, *[""] * width][:width]) for cells in cut]
+        tails = replaced(tails, rows.ragged, pa.array(whole, tails.type))
     values, wrong = np.full((n, width), np.nan), np.zeros((n, width), np.int8)
-    if not n:
-        return values, []
-    if k == width:
-        values[:], wrong[:] = (x.reshape(n, k) for x in _decimals(",".join(tails).split(",")))
-    elif k:
-        split = [tail.split(",", k) for tail in tails]
+    highest = [form.highest_of(name) for name in form.columns[k:]]
+    known: dict[str, list[tuple[float, int]]] = {}
+    stop = 0
+    for block in blocks(tails):
+        start, stop = stop, stop + len(block)
+        split = pc.split_pattern(block, ",", max_splits=k - (k == width)).flatten() if k else block
+        apart = k + (k < width)  # cells of each row, where those of classes are one
         for place in range(k):
-            values[:, place], wrong[:, place] = _decimals([cells[place] for cells in split])
-        tails = [cells[k] for cells in split]
-    if k < width:
-        # Of classes few rows are unlike: each is taken apart once.
-        known: dict[str, int] = {}
-        codes = np.array([known.setdefault(tail, len(known)) for tail in tails])
-        highest = [form.highest_of(name) for name in form.columns[k:]]
-        taken = [list(map(_class, tail.split(","), highest)) for tail in known]
-        both = np.array(taken, np.float64)[codes]
-        values[:, k:], wrong[:, k:] = both[:, :, 0], both[:, :, 1]
-    if rows.ragged:
-        at = np.array(sorted(rows.ragged))
-        wrong[at] &= ~_NO_NUMBER
+            cells = split.take(pa.array(np.arange(place, len(split), apart)))
+            values[start:stop, place], wrong[start:stop, place] = _decimals(cells)
+        if k < width:
+            # Of classes few rows are unlike: each is taken apart once.
+            unlike = split.take(pa.array(np.arange(k, len(split), apart))).dictionary_encode()
+            for tail in unlike.dictionary.to_pylist():
+                if tail not in known:
+                    known[tail] = list(map(_class, tail.split(","), highest))
+            taken = np.array([known[tail] for tail in unlike.dictionary.to_pylist()])[unlike.indices.to_numpy()]
+            values[start:stop, k:], wrong[start:stop, k:] = taken[:, :, 0], taken[:, :, 1]
+    wrong[rows.ragged] &= ~_NO_NUMBER
     findings = []
     for bit, (kind, said) in _SAID.items():
         found = np.argwhere(wrong & bit)
         if len(found):
             row, place = found[0].tolist()
-            column, cell = form.columns[place], rows.tails[row].split(",")[place].strip()
+            column, cell = form.columns[place], rows.tails[row].as_py().split(",")[place].strip()
             told = _told(bit, said, form, column, cell)
             findings.append(Finding(kind, int(rows.lines[row]), len(found), told))
     values[wrong != 0] = np.nan
@@ -77,31 +79,25 @@ def _told(bit: int, said: str, form: Form, column: str, cell: str) -> str:
     return f"{said} {expected} (first: {column} is '{cell[:40]}'{hint})"
 
 
-def _decimals(cells: list[str]) -> tuple[NDArray[np.float64], NDArray[np.int8]]:
+def _decimals(cells: pa.Array) -> tuple[NDArray[np.float64], NDArray[np.int8]]:
     """Valence or arousal in each of n cells, float64 (n,), and what is wrong with it, int8 (n,)."""
-    values = _fast(cells)
     wrong = np.zeros(len(cells), np.int8)
-    if values is None:
-        values = np.full(len(cells), np.nan)
-        for i, cell in enumerate(map(str.strip, cells)):
-            if NUMBER.fullmatch(cell) or cell.lower().lstrip("+-") in _NOT_FINITE:
-                values[i] = float(cell)
-            else:
-                wrong[i] = _NO_NUMBER
+    try:
+        values = pc.utf8_trim_whitespace(cells).cast(pa.float64()).to_numpy()
+    except pa.ArrowInvalid:  # one of them is no number, or one that Arrow does not know for it
+        found = np.array([_decimal(cell) for cell in cells.to_pylist()])
+        values, wrong = found[:, 0], found[:, 1].astype(np.int8)
     wrong[~np.isfinite(values) & (wrong == 0)] = _NO_END
     wrong[np.isfinite(values) & ((values < LOW) | (values > HIGH))] = _OUTSIDE
     return values, wrong
 
 
-def _fast(cells: list[str]) -> NDArray[np.float64] | None:
-    """All cells as numbers, or None where one may be none: Python's float takes more than others understand."""
-    text = "".join(cells)
-    if not text.isascii() or "_" in text:
-        return None
-    try:
-        return np.fromiter(map(float, cells), np.float64, len(cells))
-    except ValueError:
-        return None
+def _decimal(cell: str) -> tuple[float, int]:
+    """The number that one cell says, and whether it is none."""
+    cell = cell.strip()
+    if NUMBER.fullmatch(cell) or cell.lower().lstrip("+-") in _NOT_FINITE:
+        return float(cell), 0
+    return math.nan, _NO_NUMBER
 
 
 def _class(cell: str, highest: int) -> tuple[float, int]:
