@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+BELOW = 6  # exit status of a score below the bar that the user set
 NAMED = 5  # names that a message lists before it only counts the others
 
 
@@ -74,3 +75,35 @@ class AssetError(AffcliError):
     """Weights or a package are missing, or a checksum or licence was refused."""
 
     status = 5
+
+
+# Every exit status, and what it means: of every command, and beside that of single ones.  The manual pages and README
+# are told from here.
+EXIT_STATUS: tuple[tuple[str, str, dict[str, str]], ...] = (
+    ("0", "done; an empty result (no face found) is a result, with a warning", {}),
+    ("1", "a bug: a traceback is shown", {}),
+    (str(UsageError.status), "wrong command line", {}),
+    (
+        str(InputError.status),
+        "a file is missing, truncated, undecodable or cannot be written; or one of several clips failed, and the "
+        "others were made",
+        {},
+    ),
+    (
+        str(SchemaError.status),
+        "wrong table, version, recipe, width or row count",
+        {"lint-submission": "`lint-submission` has findings"},
+    ),
+    (str(AssetError.status), "weights or a package missing, checksum or licence refused", {}),
+    (str(BELOW), "", {"score": "`score --min-ccc`: done, but a CCC of valence and arousal is below the bar"}),
+    ("130, 143", "ended by Ctrl-C or SIGTERM; nothing half-written remains", {}),
+)
+
+
+def exit_statuses(command: str = "") -> list[tuple[str, str]]:
+    """Each exit status and what it means: of one command, or of all of them."""
+    every = [
+        (status, [meaning, *(said for name, said in special.items() if command in ("", name))])
+        for status, meaning, special in EXIT_STATUS
+    ]
+    return [(status, "; ".join(filter(None, said))) for status, said in every if any(said)]

@@ -7,6 +7,7 @@ python man/build.py --check    exit 1 where a page is not what the code says
 from __future__ import annotations
 
 import inspect
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,23 +17,11 @@ import typer
 
 from affcli import __version__
 from affcli.cli import app
-from affcli.errors import AssetError, InputError, SchemaError, UsageError
+from affcli.errors import exit_statuses
 from affcli.schemas import SCHEMAS, Schema
 
 HERE = Path(__file__).resolve().parent
-
-EXIT_STATUS = (
-    ("0", "done; an empty result (no face found) is a result, with a warning"),
-    ("1", "a bug: a traceback is shown"),
-    (str(UsageError.status), "wrong command line"),
-    (
-        str(InputError.status),
-        "a file is missing, truncated or undecodable, or cannot be written; one of several clips failed",
-    ),
-    (str(SchemaError.status), "wrong table, version, recipe, width or row count"),
-    (str(AssetError.status), "weights or a package missing, checksum or licence refused"),
-    ("130, 143", "ended by Ctrl-C or SIGTERM; nothing half-written remains"),
-)
+README = HERE.parent / "README.md"
 
 
 def roff(text: str) -> str:
@@ -52,11 +41,26 @@ def paragraphs(text: str) -> Iterator[str]:
         yield roff(" ".join(paragraph.split()))
 
 
-def exit_status() -> list[str]:
+def exit_status(command: str = "") -> list[str]:
+    """What the exit statuses of one command mean, or of all."""
     lines = [".SH EXIT STATUS"]
-    for status, meaning in EXIT_STATUS:
-        lines += [".TP", f".B {roff(status)}", roff(meaning)]
+    for status, meaning in exit_statuses(command):
+        lines += [".TP", f".B {roff(status)}", roff(meaning.replace("`", ""))]
     return lines
+
+
+def shell_examples() -> list[str]:
+    """The commands in README's blocks of shell, each as it is typed: over several lines where these go on."""
+    blocks = re.findall(r"^```sh\n(.*?)^```", README.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    return [line for block in blocks for line in re.split(r"(?<!\\)\n", block) if line]
+
+
+def examples(name: str) -> list[str]:
+    """How README uses a command."""
+    found = [text for text in shell_examples() if text.split()[:2] == ["affcli", name]]
+    if not found:
+        return []
+    return [".SH EXAMPLES", ".nf", *(roff(text) for text in dict.fromkeys(found)), ".fi"]
 
 
 def arguments(command: Any) -> list[Any]:
@@ -118,7 +122,7 @@ def command_page(name: str, command: Any, context: Any) -> str:
     lines.append(".SH OPTIONS")
     for option in options(command):
         lines += option_lines(option, context)
-    lines += [*exit_status(), ".SH SEE ALSO", ".BR affcli (1),", ".BR affcli\\-tables (5)"]
+    lines += [*examples(name), *exit_status(name), ".SH SEE ALSO", ".BR affcli (1),", ".BR affcli\\-tables (5)"]
     return "\n".join(lines) + "\n"
 
 
@@ -140,7 +144,13 @@ def group_page(name: str, group: Any, context: Any) -> str:
             lines += argument_lines(argument, context)
         for option in options(command):
             lines += option_lines(option, context)
-    lines += [*exit_status(), ".SH SEE ALSO", ".BR affcli (1),", ".BR affcli\\-extract\\-faces (1)"]
+    lines += [
+        *examples(name),
+        *exit_status(name),
+        ".SH SEE ALSO",
+        ".BR affcli (1),",
+        ".BR affcli\\-extract\\-faces (1)",
+    ]
     return "\n".join(lines) + "\n"
 
 

@@ -83,7 +83,7 @@ def test_frames_that_too_few_rated_are_not_annotated(three: list[Path], tmp_path
 
 
 def test_the_same_command_makes_nothing_again_and_order_means_nothing(three: list[Path], tmp_path: Path) -> None:
-    for method in ("mean", "ewe", "centred"):
+    for method in ("mean", "ewe", "ewe-others", "centred"):
         run("gold", *three, "-o", tmp_path / "one", "--method", method)
         run("gold", *reversed(three), "-o", tmp_path / "two", "--method", method)
         for name in ("c1", "c2"):
@@ -103,10 +103,10 @@ def test_weights_stand_in_report_and_recipe(three: list[Path], tmp_path: Path) -
     np.testing.assert_allclose(c1.valence[0], np.dot(weights, [0.0, 0.2, 0.4]))
 
 
-def test_weights_as_published_are_a_method_of_their_own(three: list[Path], tmp_path: Path) -> None:
-    told = report(*three[:2], "-o", tmp_path / "out", "--method", "ewe2005")
+def test_weights_are_as_published(three: list[Path], tmp_path: Path) -> None:
+    told = report(*three[:2], "-o", tmp_path / "out", "--method", "ewe")
     (c1, _) = read_affect(tmp_path / "out")
-    assert c1.recipe is not None and c1.recipe["config"]["method"] == "ewe2005"
+    assert c1.recipe is not None and c1.recipe["config"]["method"] == "ewe"
     al, bo = np.array([0.0, 0.2, 0.6, 0.1, 0.5]), np.array([0.2, 0.4, 0.8, 0.1, 0.3])  # the frames that both rated
     # Where one rated alone, the mean is that one's rating.
     own, mean = np.insert(al, 2, 0.4), np.insert((al + bo) / 2, 2, 0.4)
@@ -178,7 +178,7 @@ def test_delays_are_taken_off(write_labels: Write, tmp_path: Path) -> None:
     assert [one["step"] for one in gold.recipe["parents"]] == ["import-labels"]
     told = report(*options, "--delay", "1", "--force")
     assert [one["delay"] for one in told["annotators"].values()] == [1.0, 1.0]
-    with pytest.raises(UsageError, match="--delay: needs the times of frames, which c does not have"):
+    with pytest.raises(UsageError, match="--delay: needs the times of frames, which are not told of c"):
         invoke("gold", *options[:-2], "--delay", "1")
 
 
@@ -315,3 +315,19 @@ def test_the_loop_of_the_readme_reads_a_column_for_each_annotator(
     for i, found in enumerate(read_affect(tmp_path / "gold")):
         np.testing.assert_allclose(found.valence, ratings[0, i].mean(axis=0), atol=1e-12)
         np.testing.assert_allclose(found.arousal, ratings[1, i].mean(axis=0), atol=1e-12)
+
+
+def test_nothing_is_reported_where_nothing_is_made(write_labels: Write, tmp_path: Path) -> None:
+    for name in ("FM1", "FM2"):
+        for clip in ("a", "b"):
+            write_labels(tmp_path / name, clip, waves(0, 100, 0))
+    done = invoke("gold", tmp_path / "FM1", tmp_path / "FM2", "-o", tmp_path / "FM1")
+    assert (done.exit_code, done.stdout) == (3, "")
+    assert "was written by the step 'import-labels'" in done.stderr
+
+
+@pytest.mark.parametrize(("command", "name"), [("gold", "RATINGS"), ("window", "FEATURES"), ("info", "FILE")])
+def test_three_dots_are_enough(
+    affcli: Callable[..., subprocess.CompletedProcess[str]], command: str, name: str
+) -> None:
+    assert affcli(command).stderr.rstrip().endswith(f"{name}...")

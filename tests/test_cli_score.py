@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from affcli import recipes, tables
 from affcli.cli.panels import SCORE
-from affcli.cli.score import _form, score
+from affcli.cli.score import score
+from affcli.cli.score_checks import form_of
 from affcli.errors import AffcliError, UsageError
 from affcli.labels.affect import Affect
 from affcli.metrics import METRICS, ccc
@@ -240,7 +241,10 @@ def test_what_is_left_out_is_told_once(tmp_path: Path, affcli: Command, write_fa
     write_timed(tmp_path / "gt" / "a.affect.parquet", curve)
     write_faces(tmp_path, "a", np.zeros((10, 8, 8, 3), np.uint8), np.arange(10) < 6)
     done = affcli("score", "--ccc", tmp_path / "preds", tmp_path / "gt", "--faces", tmp_path, "--lag", "0.1")
-    assert done.stderr == "affcli: predicted clips that are not in the ground truth are left out: z\n"
+    left_out = f"affcli: {tmp_path / 'preds'}: predicted clips that are not in the ground truth are left out: z\n"
+    assert done.stderr == left_out
+    twice = affcli("score", "--ccc", *[tmp_path / "preds"] * 2, tmp_path / "gt", "--resamples", "100")
+    assert twice.stderr.startswith(left_out) and twice.stderr.count("left out") == 1
     lone = write_csv(tmp_path / "a.csv", curve.tolist(), curve.tolist())
     other = tmp_path / "preds" / "z.affect.parquet"
     done = affcli("score", "--ccc", other, lone, "--faces", tmp_path, "--lag", "0.1")
@@ -415,9 +419,19 @@ def test_latex_and_markdown(tmp_path: Path, files: tuple[Path, Path]) -> None:
     ("words", "found"),
     [
         (("--latex", "--json"), "--json and --latex: exclude each other"),
-        (("--by", "split"), "--by split: needs --windows"),
+        (("--by", "split"), "--by split: needs --windows, expected the table that tells it, which affcli window wrote"),
         (("--test", "permutation"), "--test permutation: is of differences, expected two PREDS or more"),
-        (("--ci", "100"), "--ci 100: makes no sense, expected more than 0 and less than 100"),
+        (("--ci", "100"), "--ci 100: makes no sense, expected percent, more than 1 and less than 100; correct it"),
+        (
+            ("--ci", "0.95"),
+            "--ci 0.95: makes no sense, expected percent, more than 1 and less than 100; did you mean 95?",
+        ),
+        (("--ci", "1"), "--ci 1: makes no sense"),
+        (("--bca",), "--bca: has no meaning here: nothing is resampled, expected --ci, or several PREDS"),
+        (("--seed", "0"), "--seed: has no meaning here"),
+        (("--resamples", "10000"), "--resamples: has no meaning here"),
+        (("--windows", "w.parquet"), "--windows w.parquet: has no meaning here: nothing asks for it"),
+        (("--times", "out"), "--times out: has no meaning here: only --lag needs times"),
         (("--lag", "-1"), "--lag -1: makes no sense"),
         (("--min-ccc", "50"), "--min-ccc 50: makes no sense, expected -1 to 1"),
     ],
@@ -500,4 +514,4 @@ def test_a_single_clip_has_no_interval_and_says_so(affcli: Command, files: tuple
 @pytest.mark.parametrize(("terminal", "form"), [(True, "table"), (False, "json")])
 def test_tables_on_a_terminal_and_json_elsewhere(monkeypatch: pytest.MonkeyPatch, terminal: bool, form: str) -> None:
     monkeypatch.setattr(sys.stdout, "isatty", lambda: terminal)
-    assert _form(dict.fromkeys(("json", "table", "latex", "markdown"), False)) == form
+    assert form_of(dict.fromkeys(("json", "table", "latex", "markdown"), False)) == form

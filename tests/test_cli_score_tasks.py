@@ -404,7 +404,7 @@ def test_a_submission_is_scored_as_the_frames_that_it_names(tmp_path: Path) -> N
         (VA, "a/00002.jpg,", "line 3: has 0 values, expected 2"),
         (VA, "a/00002.jpg,0.5,1.5", "line 3: arousal is '1.5', expected -1 to 1, or -5"),
         (VA, "a/00002.jpg,nan,0", "line 3: valence is 'nan'"),
-        (VA, "a/00001.jpg,0,0", "line 3: names a/00001.jpg again"),
+        (VA, "a/00001.jpg,0,0", "line 3: names a/00001.jpg again, expected each picture once; mend the row, or"),
         (VA, "00002.jpg,0,0", "line 3: names no picture"),
         (f"image_location,{EXPR7}", "a/00002.jpg,7", "line 3: expression is '7', expected a whole number, 0 to 6"),
         (f"image_location,{EXPR8}", "a/00002.jpg,1.5", "line 3: expression is '1.5'"),
@@ -482,7 +482,11 @@ def test_foreign_scales_are_converted_where_told(tmp_path: Path) -> None:
     assert scored("--mae", plain, ten, "--range", "gt=-10:10")["scales"] == {"gt": "-10:10"}
     assert scored("--mae", ten, ten, "--range", "-10:10")["frames"] == 2
     off = lines(tmp_path / "off.csv", head, [(0, 0, 0), (1, 0, 10.5), (2, 0, 0)])
-    assert "off.csv, line 3: arousal is 10.5, expected -10 to 10" in refused(off, ten, "--range", "-10:10")
+    message = refused(off, ten, "--range", "-10:10")
+    assert "off.csv: 1 value is off the scale (first: line 3: arousal is 10.5)" in message
+    assert "expected -10 to 10, or nothing where not predicted; --clip cuts" in message
+    message = refused(ten, off, "--range", "-10:10")
+    assert "off.csv, line 3: arousal is 10.5, expected -10 to 10; mend the value" in message
     marked = lines(tmp_path / "marked.csv", head, [(0, 0.5, 1), (1, -5, -5), (2, 0, 0.5)])
     assert scored("--mae", unit, marked, "--range", "0:1")["frames"] == 2
     below = lines(tmp_path / "below.csv", head, [(0, 0.5, 1), (1, -0.1, 0), (2, 0, 0.5)])

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from commands import invoke, run
 from numpy.typing import NDArray
+from test_cli_import_labels import write_times
 
 from affcli import metrics, recipes, tables
 from affcli.errors import InputError, SchemaError, UsageError
@@ -156,7 +157,9 @@ def test_times_come_from_the_rate_where_they_are_needed(preds: Path, tmp_path: P
     with (tmp_path / "c.csv").open("w") as stream:
         write_csv(stream, read_affect(preds)[:1])
     options = ("smooth", tmp_path / "c.csv", "-o", tmp_path / "out")
-    with pytest.raises(UsageError, match=r"have no times of frames, which windows in seconds need.*add --rate"):
+    with pytest.raises(
+        UsageError, match=r"have no times of frames, which windows in seconds need.*expected --rate FPS, --times"
+    ):
         invoke(*options, "--smooth", "mean:1s")
     run(*options, "--smooth", "mean:1s", "--rate", "25.0")
     (found,) = read_affect(tmp_path / "out")
@@ -309,3 +312,83 @@ def test_closed_standard_output_is_no_crash(preds: Path, truth: Path) -> None:
         command, stderr=subprocess.PIPE, text=True, check=False, preexec_fn=lambda: os.close(1), close_fds=True
     )
     assert "Traceback" not in done.stderr
+
+
+def test_values_past_the_ends_are_smoothed_and_then_cut_off(tmp_path: Path) -> None:
+    """-1.2 is a value like 1.2, and no frame without one; how many there are is said once."""
+    rows = [(0.5, 1.2), (-1.2, 0.5), (-5, -5), (0.1, -1.5)]
+    text = "".join(f"a,{frame},{v},{a}\n" for frame, (v, a) in enumerate(rows))
+    source, out = tmp_path / "p.csv", tmp_path / "out.csv"
+    source.write_text("clip,frame,valence,arousal\n" + text)
+    said = run("smooth", source, "-o", out, "--smooth", "arousal=mean:1")
+    assert said.count(f"3 values are past -1 or 1 (first: {source}, line 2: arousal is 1.2)") == 1
+    (clip,) = read_affect(out)
+    np.testing.assert_array_equal(clip.valence, [0.5, -1, np.nan, 0.1])
+    np.testing.assert_array_equal(clip.arousal, [1, 0.5, np.nan, -1])
+
+
+def test_times_come_from_tables_where_a_csv_tells_none(preds: Path, tmp_path: Path) -> None:
+    """Frames of varying length: the window of each holds those within half a second of it."""
+    with (tmp_path / "c.csv").open("w") as stream:
+        write_csv(stream, read_affect(preds))
+    times = np.cumsum(np.random.default_rng(5).integers(20_000, 90_000, N)).tolist()
+    for name in ("c1", "c2"):
+        write_times(tmp_path / "times", name, times)
+    command = ("smooth", tmp_path / "c.csv", "--smooth", "mean:1s", "--times", tmp_path / "times")
+    run(*command, "-o", tmp_path / "out")
+    first, _ = read_affect(tmp_path / "out")
+    how, time_us = parse("mean:1s"), np.array(times, np.int64)
+    np.testing.assert_array_equal(first.valence, smooth(curves(0, 0.3)[:, 0], time_us, how["valence"]))
+    assert first.time_us is not None
+    assert first.time_us.tolist() == times
+    assert first.recipe == recipes.recipe("smooth", {"smooth": "mean:1s", "frames": "of the video"})
+    header = tables.read_header(tmp_path / "out" / "c1.affect.parquet")
+    assert [(one["name"], one.get("holds")) for one in header.inputs] == [
+        ("c.csv", None), ("c1.audio.parquet", "times"),
+    ]  # fmt: skip
+    assert "2 up to date" in run(*command, "-o", tmp_path / "out")
+    run(*command, "-o", tmp_path / "all.parquet")
+    assert len(tables.read_header(tmp_path / "all.parquet").inputs) == 3
+    with pytest.raises(UsageError, match="--rate: stands beside --times, expected one of them"):
+        invoke(*command, "-o", tmp_path / "out", "--rate", 25)
+    with pytest.raises(UsageError, match=r"--times .*: has no use: every clip has its times"):
+        invoke("smooth", preds, "-o", tmp_path / "out", "--smooth", "mean:1s", "--times", tmp_path / "times")
+    write_times(tmp_path / "times", "c2", times[:-1])
+    with pytest.raises(
+        InputError, match=rf"c2.audio.parquet: has 199 frames, expected 200, as {tmp_path}/c.csv has of"
+    ):
+        invoke(*command, "-o", tmp_path / "out")
+
+
+def test_a_csv_that_is_there_is_not_overwritten(preds: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out.csv"
+    run("smooth", preds, "-o", out, "--smooth", "mean:1s")
+    before = out.read_bytes()
+    assert run("smooth", preds, "-o", out, "--smooth", "mean:1s") == f"affcli: {out}: up to date\n"
+    with pytest.raises(
+        UsageError, match=r"out.csv: is there already, expected no file of these names; .* with --force"
+    ):
+        invoke("smooth", preds, "-o", out, "--smooth", "mean:2s")
+    assert out.read_bytes() == before
+    run("smooth", preds, "-o", out, "--smooth", "mean:2s", "--force")
+    assert out.read_bytes() != before
+
+
+def test_what_is_wrong_with_every_clip_alike_is_said_once(preds: Path, truth: Path) -> None:
+    """Smoothing into the directory of labels: one line for the first clip, one for the others."""
+    for folder in (preds, truth):
+        step = tables.read_header(folder / "c1.affect.parquet").recipe
+        write(folder / "c3.affect.parquet", affect("c3", curves(3)), step)
+    done = invoke("smooth", preds, "-o", truth, "--smooth", "mean:2s")
+    first, others, totals = done.stderr.splitlines()
+    assert first.startswith(f"affcli: {truth}/c1.affect.parquet: was written by the step 'import-labels', expected a ")
+    assert others == f"affcli: {truth}/c1.affect.parquet: the same of 2 more: " + ", ".join(
+        f"{truth}/{name}.affect.parquet" for name in ("c2", "c3")
+    )
+    assert totals.startswith("affcli: 3 clips: 3 failed (")
+    assert done.exit_code == 3
+
+
+def test_what_tuning_leaves_out_is_told_once(preds: Path, truth: Path) -> None:
+    (truth / "c2.affect.parquet").unlink()
+    assert run("smooth", preds, "--tune", truth).count("not in the ground truth are left out: c2") == 1

@@ -133,11 +133,81 @@ def test_a_file_of_each_clip(affcli: Command, tmp_path: Path, preds: Path) -> No
 def test_too_few_frames_end_with_status_4(affcli: Command, tmp_path: Path, preds: Path) -> None:
     sample, out = write_sample(tmp_path / "sample.txt", VA, FRAMES + 1), tmp_path / "p.txt"
     out.write_text("before\n")
-    done = affcli("submit", preds, "--sample", sample, "-o", out, "--missing", "hold")
+    done = affcli("submit", preds, "--sample", sample, "-o", out, "--force")
     assert done.returncode == 4
     assert "clip 'v1_right' has 20 frames (and 1 other clip too few), expected 21, as" in done.stderr
+    assert "; predict every decoded frame: affcli probe tells how many there are; or --missing hold, " in done.stderr
     assert out.read_text() == "before\n"
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
+
+
+def test_missing_fills_frames_past_the_end_and_says_how_many(affcli: Command, tmp_path: Path, preds: Path) -> None:
+    sample, out = write_sample(tmp_path / "sample.txt", VA, FRAMES + 3), tmp_path / "p.txt"
+    done = affcli("submit", preds, "--sample", sample, "-o", out, "--missing", "hold")
+    said = "6 of 46 rows had no prediction and are filled in (hold); 6 of them, of 2 clips, lie past the end of the pre"
+    assert (done.returncode, said in done.stderr) == (0, True)
+    rows = [line.partition(",")[2] for line in out.read_text().splitlines()]
+    assert rows[1 + FRAMES : 4 + FRAMES] == [rows[FRAMES]] * 3
+
+
+def test_a_file_that_is_there_is_only_replaced_with_force(affcli: Command, tmp_path: Path, preds: Path) -> None:
+    sample, out, all_ = write_sample(tmp_path / "sample.txt", VA), tmp_path / "p.txt", tmp_path / "all"
+    one = ("submit", preds, "--sample", sample, "-o", out)
+    many = ("submit", preds, "--layout", "files", "-o", all_)
+    assert affcli(*one).returncode == affcli(*many).returncode == 0
+    for arguments, place in ((one, out), (many, all_)):
+        done = affcli(*arguments)
+        assert (done.returncode, done.stdout, done.stderr) == (0, "", f"affcli: {place}: up to date\n")
+    whole, clip = out.read_bytes(), (all_ / "v1_right.txt").read_bytes()
+    for other in (whole[:-1], whole + b"\n", b"mine\n"):
+        out.write_bytes(other)
+        done = affcli(*one)
+        assert (done.returncode, out.read_bytes()) == (2, other)
+        assert done.stderr == (
+            f"affcli: --out {out}: is there already, expected no file of these names; choose another place, or replace "
+            "what is there with --force\n"
+        )
+    assert (affcli(*one, "--force").returncode, out.read_bytes()) == (0, whole)
+    (all_ / "v1_left.txt").unlink()
+    (all_ / "v1_right.txt").write_text("mine\n")
+    done = affcli(*many)
+    assert (done.returncode, f"--out {all_}: holds v1_right.txt already, expected" in done.stderr) == (2, True)
+    assert [path.name for path in all_.iterdir()] == ["v1_right.txt"]  # none is written where one is refused
+    assert affcli(*many, "--force").returncode == 0
+    assert (all_ / "v1_right.txt").read_bytes() == clip
+    done = affcli("submit", all_ / "v1_left.txt", "--layout", "files", "-o", all_, "--force", "--digits", 1)
+    assert (done.returncode, "v1_left.txt was read, expected another place" in done.stderr) == (2, True)
+
+
+def test_predictions_are_what_score_reads(affcli: Command, tmp_path: Path, preds: Path) -> None:
+    """Of every task: a directory of text files, CSV, a submission, multi-task labels."""
+    for task, header in (("va", VA), ("expr", EXPR), ("au", AU), ("mtl", MTL)):
+        sample, out = write_sample(tmp_path / f"{task}.txt", header), tmp_path / f"{task}_from_tables.txt"
+        assert affcli("submit", preds, "--sample", sample, "-o", out).returncode == 0
+        given = [out]
+        if task != "mtl":
+            assert affcli("submit", preds, "--layout", "files", "--task", task, "-o", tmp_path / task).returncode == 0
+            given.append(tmp_path / task)
+        if task == "expr":
+            rows = [line.replace("/", ",").replace(".jpg", "").split(",") for line in out.read_text().splitlines()[1:]]
+            sheet = tmp_path / "expr.csv"
+            lines = [f"{clip},{int(number) - 1},{value}" for clip, number, value in rows]
+            sheet.write_text("\n".join(["clip,frame,expression", *lines]) + "\n")
+            given.append(sheet)
+            done = affcli("submit", "-", "--sample", sample, "-o", tmp_path / "in.txt", input=sheet.read_text())
+            assert (done.returncode, (tmp_path / "in.txt").read_bytes()) == (0, out.read_bytes())
+        for i, path in enumerate(given):
+            again = tmp_path / f"{task}_{i}_again.txt"
+            done = affcli("submit", path, "--sample", sample, "-o", again)
+            assert (done.returncode, done.stderr, again.read_bytes()) == (0, "", out.read_bytes())
+    done = affcli("submit", tmp_path / "au", "--sample", tmp_path / "expr.txt", "-o", tmp_path / "no.txt")
+    assert (
+        done.returncode,
+        "au: is of the task au, expected one of the task expr: affect tables, A" in done.stderr,
+    ) == (
+        3,
+        True,
+    )
 
 
 def test_wrong_use_ends_with_status_2(affcli: Command, tmp_path: Path, preds: Path) -> None:
@@ -169,7 +239,7 @@ def test_findings_end_with_status_4(affcli: Command, tmp_path: Path, preds: Path
     assert done.returncode == 4
     report = json.loads(done.stdout)
     [finding] = report.pop("findings")
-    assert report == {"file": "p.txt", "sample": "sample.txt", "task": "va", "rows": 40, "clean": False}
+    assert report == {"file": "p.txt", "sample": "sample.txt", "task": "va", "rows": 40, "clean": False, "notes": []}
     assert (finding["kind"], finding["line"], finding["count"]) == ("truncated", 41, 1)
 
 
@@ -199,9 +269,11 @@ def test_a_directory_with_a_file_of_each_clip_is_looked_at(affcli: Command, tmp_
     done = affcli("lint-submission", short, "--sample", tmp_path / "va")
     assert (done.returncode, f"{short}: is one file, expected a directory" in done.stderr) == (3, True)
     done = affcli("lint-submission", tmp_path / "au", "--sample", tmp_path / "va", "--json")
-    finding = json.loads(done.stdout)["findings"][0]
-    assert (finding["kind"], finding["file"], finding["line"]) == ("header", "v1_left.txt", 1)
-    assert finding["advice"] == "copy the first line of the sample"
+    finding, extra = json.loads(done.stdout)["findings"]
+    assert (finding["kind"], finding["file"], finding["line"]) == ("task", "v1_left.txt", 1)
+    assert (extra["kind"], extra["file"]) == ("extra-rows", "v1_right.txt")
+    assert finding["advice"] == ADVICE["task"]
+    assert finding["message"].endswith("; so in 2 files")
 
 
 def test_there_is_advice_for_every_kind_of_finding() -> None:
@@ -219,6 +291,31 @@ def test_there_is_advice_for_every_kind_of_finding() -> None:
     assert kinds == ADVICE.keys()
     page = inspect.getdoc(lint_submission) or ""
     assert [kind for kind in kinds if kind not in page] == []
+
+
+def test_a_reference_that_is_too_small_is_told_on_stderr_and_in_json(
+    affcli: Command, tmp_path: Path, preds: Path
+) -> None:
+    sample, out = write_sample(tmp_path / "sample.txt", VA), tmp_path / "p.txt"
+    assert affcli("submit", preds, "--sample", sample, "-o", out).returncode == 0
+    rng = np.random.default_rng(1)
+    rows = [f"v1_left,{frame},{value:.3f},0.{frame:02d}" for frame, value in enumerate(rng.uniform(-1, 1, FRAMES))]
+    (tmp_path / "gt.csv").write_text("\n".join(["clip,frame,valence,arousal", *rows]) + "\n")
+    note = "the reference has 0 clips of 100 frames or more of the submission: too few to tell swapped columns, curves"
+    done = affcli("lint-submission", out, "--sample", sample, "--reference", tmp_path / "gt.csv", "--json")
+    assert (done.returncode, done.stderr.count("\n")) == (0, 1)
+    assert done.stderr.startswith(f"affcli: {tmp_path / 'gt.csv'}: {note}")
+    report = json.loads(done.stdout)
+    assert (report["clean"], [one.startswith(note) for one in report["notes"]]) == (True, [True])
+
+
+def test_a_reference_of_another_task_is_refused(affcli: Command, tmp_path: Path, preds: Path) -> None:
+    sample, out = write_sample(tmp_path / "sample.txt", VA), tmp_path / "p.txt"
+    assert affcli("submit", preds, "--sample", sample, "-o", out).returncode == 0
+    assert affcli("submit", preds, "--layout", "files", "--task", "expr", "-o", tmp_path / "EX").returncode == 0
+    done = affcli("lint-submission", out, "--sample", sample, "--reference", tmp_path / "EX")
+    assert (done.returncode, "EX: is of the task expr, expected one of the task va" in done.stderr) == (3, True)
+    assert "score" not in done.stderr
 
 
 def test_labels_are_a_reference(affcli: Command, tmp_path: Path, preds: Path) -> None:

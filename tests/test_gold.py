@@ -80,7 +80,7 @@ def test_a_weighted_mean_is_of_whoever_rated_a_frame() -> None:
 
 def test_evaluators_count_by_their_correlation_with_the_mean_of_the_others() -> None:
     a, b, c = [0.0, 0.2, 0.4, 0.1], [0.1, 0.3, 0.3, 0.2], [0.1, -0.1, 0.0, 0.05]
-    found = gold.evaluator_weights([both(a, b, c)])
+    found = gold.evaluator_weights([both(a, b, c)], with_own=False)
     means = [np.mean([b, c], axis=0), np.mean([a, c], axis=0), np.mean([a, b], axis=0)]
     correlations = [max(0.0, metrics.pcc(mean, own)) for mean, own in zip(means, (a, b, c), strict=True)]
     assert correlations[2] == 0.0 < correlations[0]  # c has nothing to do with the others
@@ -88,7 +88,7 @@ def test_evaluators_count_by_their_correlation_with_the_mean_of_the_others() -> 
     np.testing.assert_array_equal(found[:, 0], found[:, 1])
     # Over all clips together, whichever way they are cut.
     halves = [both(a, b, c)[:, :1], both(a, b, c)[:, 1:]]
-    np.testing.assert_array_equal(gold.evaluator_weights(halves), found)
+    np.testing.assert_array_equal(gold.evaluator_weights(halves, with_own=False), found)
 
 
 def test_evaluators_count_by_their_correlation_with_the_mean_of_all_as_published() -> None:
@@ -97,14 +97,14 @@ def test_evaluators_count_by_their_correlation_with_the_mean_of_all_as_published
     matrix = np.array(ratings)
     wanted = np.array([np.corrcoef(own, matrix.mean(axis=0))[0, 1] for own in matrix])
     assert wanted.min() > 0  # of noise, too: each is a part of the mean
-    found = gold.evaluator_weights([both(*ratings)], with_own=True)
+    found = gold.evaluator_weights([both(*ratings)])
     np.testing.assert_allclose(found[:, 0], wanted / wanted.sum(), rtol=1e-12)
     # The mean is of whoever rated a frame.
     ratings[0][:10] = [NAN] * 10
     matrix = np.array(ratings)
     mean = np.nanmean(matrix, axis=0)
     wanted = np.array([np.corrcoef(own[~np.isnan(own)], mean[~np.isnan(own)])[0, 1] for own in matrix])
-    found = gold.evaluator_weights([both(*ratings)], with_own=True)
+    found = gold.evaluator_weights([both(*ratings)])
     np.testing.assert_allclose(found[:, 1], wanted / wanted.sum(), rtol=1e-12)
 
 

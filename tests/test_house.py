@@ -255,8 +255,9 @@ def test_readme_and_help_tell_every_exit_status() -> None:
     kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.AffcliError)]
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     told = {int(number) for number in re.findall(r"^\| (\d) \|", readme, re.MULTILINE)}
-    assert told == {0, score.BELOW, *(kind.status for kind in kinds)}
-    assert f"status {score.BELOW}" in (score.score.__doc__ or "")
+    assert told == {0, errors.BELOW, *(kind.status for kind in kinds)}
+    assert re.findall(r"^\| (\d+(?:, \d+)?) \| (.*) \|$", readme, re.MULTILINE) == errors.exit_statuses()
+    assert f"status {errors.BELOW}" in (score.score.__doc__ or "")
 
 
 def test_manual_pages_are_what_the_code_says() -> None:
@@ -264,3 +265,34 @@ def test_manual_pages_are_what_the_code_says() -> None:
         [sys.executable, str(ROOT / "man" / "build.py"), "--check"], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_each_manual_page_tells_the_exit_statuses_of_its_command() -> None:
+    pages = {path.stem: path.read_text(encoding="utf-8") for path in (ROOT / "man" / "man1").glob("*.1")}
+    assert {name for name, text in pages.items() if ".B 6\n" in text} == {"affcli", "affcli-score"}
+    findings = {name for name, text in pages.items() if "has findings\n" in text}
+    assert findings == {"affcli", "affcli-lint-submission"}
+
+
+def test_examples_of_the_readme_are_in_the_manual_pages_and_use_options_that_there_are() -> None:
+    from typing import Any
+
+    import typer
+
+    from affcli.cli import app
+
+    group: Any = typer.main.get_command(app)
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    blocks = "".join(re.findall(r"^```sh\n(.*?)^```", readme, re.MULTILINE | re.DOTALL)).replace("\\\n", " ")
+    shown = {"score", "gold", "smooth", "submit", "lint-submission", "import-labels", "export-labels"}
+    for name, rest in re.findall(r"^ *affcli ([\w-]+)(.*)$", blocks, re.MULTILINE):
+        command = group.commands[name]
+        inner = getattr(command, "commands", {"": command}).values()
+        known = {word for one in inner for p in one.params for word in (*p.opts, *p.secondary_opts)}
+        typed = {word.partition("=")[0] for word in re.findall(r"(?<=\s)--[a-z][\w-]*", rest)}
+        assert not (typed - known) or name == "embed", (name, typed - known)  # settings of encoders are options of it
+        shown.discard(name)
+    assert not shown
+    for name in ("score", "gold", "smooth", "submit", "lint-submission", "import-labels", "export-labels"):
+        page = (ROOT / "man" / "man1" / f"affcli-{name}.1").read_text(encoding="utf-8")
+        assert f".SH EXAMPLES\n.nf\naffcli {name}".replace("-", "\\-") in page, name

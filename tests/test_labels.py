@@ -14,7 +14,7 @@ from affcli.errors import InputError, SchemaError
 from affcli.labels import csv, lines
 from affcli.labels.affect import Affect, distinct, from_table
 from affcli.labels.affwild2 import write_labels
-from affcli.labels.read import read_affect, read_stream, text_files
+from affcli.labels.read import holds_tables, read_affect, read_stream, text_files
 from affcli.schemas import AFFECT
 
 NAN = float("nan")
@@ -133,11 +133,19 @@ BAD = {
     "valence,arousal\n0,0\n0,abc\n": ("line 3: arousal is 'abc'", "leave the cell empty"),
     "valence,arousal\nnan,0\n": ("line 2: valence is 'nan'", "leave the cell empty"),
     "valence,arousal\n0,inf\n": ("line 2: arousal is 'inf'", ""),
-    "valence,arousal\n1e400,0\n": ("line 2: valence is 1e400, expected -1 to 1", ""),
-    "valence,arousal\n-1e400,0\n": ("line 2: valence is -1e400, expected -1 to 1", ""),
-    "valence,arousal\n0,0\n7,0\n": ("line 3: valence is 7, expected -1 to 1", "convert the scale"),
+    "valence,arousal\n1e400,0\n": ("line 2: valence is 1e400, expected a finite number", "mend the value, or leave"),
+    "valence,arousal\n-1e400,0\n": ("line 2: valence is -1e400, expected a finite number", ""),
+    "valence,arousal\n0,0\n7,0\n": ("line 3: valence is 7, expected -1 to 1", "--range gt=LOW:HIGH of affcli score"),
     "valence,arousal\n0_1,0\n": ("line 2: valence is '0_1'", ""),
     "frame,valence,arousal\n1,0,0\n2,0,0\n": ("line 2: frames of clip 'a' begin at 1", "subtract 1"),
+    "clip,frame,valence,arousal\na,1,0,0\nb,1,0,0\n": (
+        "line 2: frames of clip 'a' begin at 1",
+        "subtract 1 from every",
+    ),
+    "clip,frame,valence,arousal\na,0,0,0\nb,1,0,0\n": (
+        "line 3: frames of clip 'b' begin at 1",
+        "write the line b,0,, for a frame without values, or, if its frames are counted from 1, subtract 1",
+    ),
     "frame,valence,arousal\n0,0,0\n0,0,0\n": ("line 3: frame 0 comes twice", "one line per frame"),
     "frame,valence,arousal\n0,0,0\n2,0,0\n": ("line 3: frame 2 where frame 1 is due", "empty cells"),
     "frame,valence,arousal\n0,0,0\n1,0,0\n0,0,0\n": ("line 4: frame 0 where frame 2 is due", "sort"),
@@ -274,14 +282,23 @@ def test_directory_of_two_kinds_is_refused(tmp_path: Path) -> None:
     assert [path.name for path in text_files(tmp_path)] == ["a.csv", "b.txt"]
 
 
-def test_directory_without_labels_names_those_below(tmp_path: Path) -> None:
+def test_directory_without_labels_is_searched_below(tmp_path: Path) -> None:
     write(tmp_path / "Train_Set" / "a.txt", "valence,arousal\n0,0\n")
+    write(tmp_path / "Validation_Set" / "b.txt", "valence,arousal\n0,0\n")
+    write(tmp_path / ".old" / "c.txt", "valence,arousal\n0,0\n")
     (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match="name one of its directories: Train_Set, Validation_Set"):
+        text_files(tmp_path)
     for read in (read_affect, text_files):
-        with pytest.raises(InputError, match="name one of its directories: Train_Set"):
-            read(tmp_path)
         with pytest.raises(InputError, match="holds no labels or predictions"):
             read(tmp_path / "empty")
+    assert [(one.clip, one.named) for one in read_affect(tmp_path)] == [("a", True), ("b", True)]
+    assert not holds_tables(tmp_path)
+    write(tmp_path / "Validation_Set" / "a.txt", "valence,arousal\n0,0\n")
+    with pytest.raises(InputError, match=r"Validation_Set/a\.txt: and .*Train_Set/a\.txt are both labels of 'a'"):
+        read_affect(tmp_path)
+    write(tmp_path / "d.txt", "valence,arousal\n0,0\n")  # what it holds itself goes first
+    assert [one.clip for one in read_affect(tmp_path)] == ["d"]
 
 
 def test_one_clip_in_two_files_is_refused(tmp_path: Path) -> None:

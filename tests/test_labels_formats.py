@@ -310,7 +310,7 @@ def test_columns_by_name_and_by_number(write: Write) -> None:
     same(found.tracks["valence"].values, [0, 1])
     with pytest.raises(InputError, match=r"has 3 columns, expected column 4, as --columns valence=4 says"):
         read_foreign(bare, "csv", UNIT, columns={"time": "1", "valence": "4"})
-    with pytest.raises(InputError, match=r"has no columns B \(its columns are 'Time,V,A,who'\)"):
+    with pytest.raises(InputError, match=r"has no column B \(its columns are 'Time,V,A,who'\)"):
         one(path, columns={"time": "time", "valence": "B"})
 
 

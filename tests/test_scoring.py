@@ -165,7 +165,7 @@ def test_clips_predicted_but_not_in_the_truth_are_left_out_with_a_warning(caplog
     with caplog.at_level(logging.WARNING):
         scores = score([clip("a", [0.1, 0.2])], [clip("a", [0.1, 0.2]), clip("z", [0.1])])
     assert len(scores.clips) == 1
-    assert caplog.messages == ["predicted clips that are not in the ground truth are left out: z"]
+    assert caplog.messages == ["predictions: predicted clips that are not in the ground truth are left out: z"]
 
 
 def test_two_lone_files_are_compared_whatever_they_are_called(caplog: pytest.LogCaptureFixture) -> None:
@@ -183,9 +183,13 @@ def test_two_lone_files_are_compared_whatever_they_are_called(caplog: pytest.Log
 
 
 def test_a_truth_without_annotation_is_refused() -> None:
-    for truth in ([], [clip("a", [NAN, NAN], source="gt/a.txt")], [clip("a", [NAN, 0.1], [0.1, NAN])]):
+    for truth in ([], [clip("a", [NAN, NAN], source="gt/a.txt")]):
         with pytest.raises(InputError, match="has no annotated frame"):
             score(truth, [clip("a", [0.1, 0.2])])
+    with pytest.raises(InputError, match=r"dimensions: 2 frames have valence alone, .*; --mask each"):
+        score([clip("a", [0.2, 0.1], [NAN, NAN])], [clip("a", [0.1, 0.2])])
+    with pytest.raises(InputError, match="dimensions: 1 frame has valence alone and 1 frame has arousal alone, "):
+        score([clip("a", [NAN, 0.1], [0.1, NAN])], [clip("a", [0.1, 0.2])])
     with pytest.raises(InputError, match="no annotated frame within the length"):
         score([clip("a", [NAN, 0.1])], [clip("a", [0.1])], align="crop")
 

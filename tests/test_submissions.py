@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
@@ -16,13 +17,14 @@ from affcli.labels.affect import EXPRESSIONS, Affect
 from affcli.labels.categories import ACTION_UNIT_HEADERS, read_action_units, read_expressions
 from affcli.labels.filling import filled
 from affcli.labels.read import read_text
-from affcli.labels.submissions.answers import answer_clips, answer_sample
-from affcli.labels.submissions.form import default_form, form_of
+from affcli.labels.submissions.advice import advice_of
+from affcli.labels.submissions.answers import Counts, answer_clips, answer_sample
+from affcli.labels.submissions.form import Form, default_form, form_of
 from affcli.labels.submissions.lint import lint, lint_files
 from affcli.labels.submissions.rows import Finding
-from affcli.labels.submissions.sample import Wanted, read_sample, read_wanted
+from affcli.labels.submissions.sample import Sample, Wanted, read_sample, read_wanted
 from affcli.labels.submissions.text import lines_of, split_first
-from affcli.labels.submissions.write import clip_path, write_clip, write_submission
+from affcli.labels.submissions.write import Written, clip_path, write_files
 
 VA = "image_location,valence,arousal"
 EXPR = f"image_location,{','.join(EXPRESSIONS)}"
@@ -35,6 +37,14 @@ def write_sample(path: Path, header: str, clips: dict[str, int], ending: str = "
     rows = [f"{clip}/{number:05d}.jpg{ending}" for clip, count in clips.items() for number in range(1, count + 1)]
     path.write_text("\n".join([header, *rows]) + "\n")
     return path
+
+
+def write_submission(path: Path, sample: Sample, values: NDArray[np.float64], digits: int | None = None) -> None:
+    write_files(path, [Written(path, sample.form, values, sample.pictures, digits)], force=True)
+
+
+def write_clip(path: Path, form: Form, values: NDArray[np.float64]) -> None:
+    write_files(path, [Written(path, form, values)], force=True)
 
 
 def curves(seed: int, frames: int) -> NDArray[np.float64]:
@@ -147,9 +157,9 @@ def test_rows_come_in_the_order_of_the_sample(tmp_path: Path) -> None:
     path.write_text(f"{VA}\nb/00002.jpg\na/00003.jpg\nb/00001.jpg\n")
     ramp = np.array([0.1, 0.2, 0.3])
     clips = [Affect("a", ramp, -ramp), Affect("b", ramp + 0.5, ramp), Affect("c", ramp, ramp)]
-    values, filled_in, clipped = answer_sample(read_sample(path), clips)
+    values, counts = answer_sample(read_sample(path), clips)
     np.testing.assert_array_equal(values, [[0.7, 0.2], [0.3, -0.3], [0.6, 0.1]])
-    assert (filled_in, clipped) == (0, 0)
+    assert counts == Counts(0, 0, 0, 0)
 
 
 @pytest.mark.parametrize(
@@ -182,9 +192,9 @@ def test_frames_without_prediction_are_counted(tmp_path: Path) -> None:
     hole = two([0.5, np.nan, np.nan, 0.2])
     with pytest.raises(InputError, match=r"preds: 2 of 3 frames .* no prediction \(first: clip 'c', frame 1\)"):
         answer_sample(sample, [hole])
-    values, count, _ = answer_sample(sample, [hole], "interpolate")  # frame 3, which no row asks for, helps
+    values, counts = answer_sample(sample, [hole], "interpolate")  # frame 3, which no row asks for, helps
     np.testing.assert_allclose(values[:, 0], [0.5, 0.4, 0.3], rtol=1e-15)
-    assert count == 2
+    assert counts.filled == 2
     with pytest.raises(InputError, match=r"clip 'c' has no prediction at all, expected something to hold"):
         answer_sample(sample, [two([np.nan] * 3)], "hold")
     with pytest.raises(UsageError, match="missing=drop"):
@@ -193,8 +203,8 @@ def test_frames_without_prediction_are_counted(tmp_path: Path) -> None:
 
 def test_values_past_the_scale_are_clipped_and_counted(tmp_path: Path) -> None:
     sample = read_sample(write_sample(tmp_path / "s.txt", VA, {"c": 3}))
-    values, _, clipped = answer_sample(sample, [two([1.25, -1.0, -1.5])])
-    assert (values[:, 0].tolist(), clipped) == ([1.0, -1.0, -1.0], 4)
+    values, counts = answer_sample(sample, [two([1.25, -1.0, -1.5])])
+    assert (values[:, 0].tolist(), counts.clipped) == ([1.0, -1.0, -1.0], 4)
 
 
 def test_clips_that_lack_or_are_too_short_are_named_with_both_counts(tmp_path: Path) -> None:
@@ -202,8 +212,27 @@ def test_clips_that_lack_or_are_too_short_are_named_with_both_counts(tmp_path: P
     with pytest.raises(InputError, match=r"preds: lacks 1 of 2 clips: d_left \(0 of 4 frames\), .*\(predicted: c\)"):
         answer_sample(sample, [two([0.1] * 3)])
     short = Affect("d_left", np.zeros(3), np.zeros(3), source="d.csv")
-    with pytest.raises(SchemaError, match=r"d.csv: clip 'd_left' has 3 frames, expected 4, as .*s.txt asks for"):
+    with pytest.raises(
+        SchemaError, match=r"d.csv: clip 'd_left' has 3 frames, expected 4, as .*s.txt asks for; .*--miss"
+    ):
         answer_sample(sample, [two([0.1] * 3), short])
+
+
+@pytest.mark.parametrize(("missing", "end"), [("hold", 0.3), ("interpolate", 0.3), ("zero", 0.0)])
+def test_frames_past_the_end_of_predictions_are_filled_in(tmp_path: Path, missing: str, end: float) -> None:
+    sample = read_sample(write_sample(tmp_path / "s.txt", MTL, {"c": 5}))
+    expression = np.array([4, 2, 3], np.int8)
+    units = dict.fromkeys(ACTION_UNIT_HEADERS[1], np.ones(3, np.int8))
+    short = two([0.1, np.nan, 0.3], expression=expression, action_units=units)
+    values, counts = answer_sample(sample, [short], missing)
+    assert values[3:, 0].tolist() == [end, end]
+    assert values[3:, 2].tolist() == [3 * (missing != "zero")] * 2
+    assert counts == Counts(filled=3, clipped=0, past=2, clips_past=1)
+    form = default_form("va")
+    _, counts = answer_clips(
+        [Wanted("c", form, 4), Wanted("d", form)], [short, Affect("d", np.zeros(2), np.zeros(2))], "s", missing
+    )
+    assert counts == Counts(filled=2, clipped=0, past=1, clips_past=1)
 
 
 def test_classes_that_were_not_predicted_are_asked_for(tmp_path: Path) -> None:
@@ -215,8 +244,8 @@ def test_classes_that_were_not_predicted_are_asked_for(tmp_path: Path) -> None:
         answer_sample(faces, [two([0.1, 0.2])])
     with pytest.raises(InputError, match=r"clip 'c' has class 7 in frame 1, expected 0 to 6"):
         answer_sample(faces, [two([0.1, 0.2], expression=np.array([6, 7], np.int8))])
-    values, count, _ = answer_sample(faces, [two([0.1, 0.2], expression=np.array([-1, 3], np.int8))], "hold")
-    assert (values.tolist(), count) == ([[3.0], [3.0]], 1)
+    values, counts = answer_sample(faces, [two([0.1, 0.2], expression=np.array([-1, 3], np.int8))], "hold")
+    assert (values.tolist(), counts.filled) == ([[3.0], [3.0]], 1)
 
 
 # files
@@ -241,8 +270,8 @@ def test_a_file_of_each_clip_is_laid_out_like_its_labels(tmp_path: Path) -> None
     first = predictions()[0]
     for task in ("va", "expr", "au"):
         form = default_form(task)
-        answers = answer_clips([Wanted(first.clip, form)], [first], "preds")
-        write_clip(clip_path(tmp_path / task, first.clip), form, answers.values[0])
+        answers, _ = answer_clips([Wanted(first.clip, form)], [first], "preds")
+        write_clip(clip_path(tmp_path / task, first.clip), form, answers[0])
     [read] = read_text(tmp_path / "va" / "10-60.txt")
     np.testing.assert_array_equal(read.valence, first.valence)
     np.testing.assert_array_equal(read.arousal, first.arousal)
@@ -323,6 +352,7 @@ ALL_LOST = [("header", 1, 1), ("cells", 2, 95), ("extra-rows", 2, 95), ("missing
     ("edit", "found"),
     [
         (with_line(1, "image_location,arousal,valence"), [("header", 1, 1)]),
+        (with_line(1, EXPR), [("task", 1, 1)]),
         (lambda lines: lines[1:], [("header", 1, 1)]),
         (lambda lines: [*lines[:50], "", *lines[50:]], [("blank-lines", 51, 1)]),
         (lambda lines: [lines[0], *(f"{line}," for line in lines[1:])], [("trailing-comma", 2, 95)]),
@@ -361,6 +391,29 @@ def test_findings_of_lines(
     linted: Lint, edit: Callable[[list[str]], list[str]], found: list[tuple[str, int, int]]
 ) -> None:
     assert kinds(linted(edit)) == found
+
+
+def test_columns_that_changed_places_are_to_be_put_back_with_their_values(linted: Lint) -> None:
+    [finding] = linted(with_line(1, "image_location,arousal,valence"))
+    assert advice_of(finding) == "put the columns in the order of the sample, the values with them"
+    [finding] = linted(with_line(1, "image_location,Valence,arousal"))
+    assert advice_of(finding) == "copy the first line of the sample"
+
+
+@pytest.mark.parametrize("header", [VA, EXPR, AU, MTL])
+@pytest.mark.parametrize("other", [VA, EXPR, AU, MTL])
+def test_of_a_submission_of_another_task_the_cells_are_not_looked_at(tmp_path: Path, header: str, other: str) -> None:
+    sample = read_sample(write_sample(tmp_path / "s.txt", header, CLIPS, ","))
+    theirs = read_sample(write_sample(tmp_path / "o.txt", other, CLIPS))
+    write_submission(tmp_path / "p.txt", theirs, answer_sample(theirs, predictions())[0])
+    found = lint(tmp_path / "p.txt", sample, predictions())
+    assert kinds(found) == [("task", 1, 1)] * (theirs.form.task != sample.form.task)
+    for finding in found:
+        assert finding.message.startswith(f"the file is a submission of the task {theirs.form.task} ('image")
+    short = (tmp_path / "p.txt").read_text().splitlines()[:-2]
+    (tmp_path / "p.txt").write_text("\n".join(short) + "\n")
+    found = lint(tmp_path / "p.txt", sample, predictions())
+    assert kinds(found)[-1] == ("truncated", 95, 2)  # the rows are
 
 
 def test_missing_last_frames_are_told_by_clip(linted: Lint) -> None:
@@ -419,12 +472,18 @@ def test_findings_of_bytes(linted: Lint) -> None:
     ],
 )
 def test_findings_of_classes(linted: Lint, cell: str, found: list[tuple[str, int, int]]) -> None:
-    assert kinds(linted(with_line(9, f"10-60/00008.jpg,{cell}"), EXPR)) == found
+    findings = linted(with_line(9, f"10-60/00008.jpg,{cell}"), EXPR)
+    assert kinds(findings) == found
+    if findings[0].kind != "out-of-range":
+        assert advice_of(findings[0]) == "write the number of the class, such as 3"
 
 
 def test_findings_of_action_units(linted: Lint) -> None:
     row = "10-60/00008.jpg," + ",".join(["2", *["1"] * 11])
     assert kinds(linted(with_line(9, row), AU)) == [("out-of-range", 9, 1)]
+    for cell in ("0.7", "0.0", "x", "nan"):
+        [finding] = linted(with_line(9, f"10-60/00008.jpg,{cell}" + ",1" * 11), AU)
+        assert advice_of(finding) == "write 0 (absent) or 1 (present)"
     assert kinds(linted(with_line(9, row[:-2]), AU)) == [("cells", 9, 1), ("out-of-range", 9, 1)]
 
     def without_au2(lines: list[str]) -> list[str]:
@@ -537,11 +596,11 @@ def test_a_row_of_several_tasks_has_sixteen_cells(tmp_path: Path) -> None:
     sample = read_sample(write_sample(tmp_path / "s.txt", MTL, {"c": 2}, ","))
     units = {name: np.array([i % 2, 1], np.int8) for i, name in enumerate(ACTION_UNIT_HEADERS[1])}
     clip = two([0.25, 1.5], expression=np.array([7, 0], np.int8), action_units=units)
-    values, _, clipped = answer_sample(sample, [clip])
+    values, counts = answer_sample(sample, [clip])
     write_submission(tmp_path / "p.txt", sample, values)
     rows = ["c/00001.jpg,0.25,0.25,7,0,1,0,1,0,1,0,1,0,1,0,1", "c/00002.jpg,1.0,1.0,0" + ",1" * 12]
     assert (tmp_path / "p.txt").read_text().splitlines() == [MTL, *rows]
-    assert clipped == 2
+    assert counts.clipped == 2
     assert lint(tmp_path / "p.txt", sample) == []
 
 
@@ -552,8 +611,8 @@ def test_a_row_of_several_tasks_is_filled_in_where_any_of_them_lacks(tmp_path: P
     clip = two([0.0, 0.5, 1.0], expression=np.array([1, -1, 3], np.int8), action_units=units)
     with pytest.raises(InputError, match=r"2 of 3 frames that are asked for have no prediction \(first: clip 'c', fr"):
         answer_sample(sample, [clip])
-    values, count, _ = answer_sample(sample, [clip], "interpolate")
-    assert (values[:, 2].tolist(), values[:, 4].tolist(), count) == ([1, 1, 3], [1, 1, 1], 2)
+    values, counts = answer_sample(sample, [clip], "interpolate")
+    assert (values[:, 2].tolist(), values[:, 4].tolist(), counts.filled) == ([1, 1, 3], [1, 1, 1], 2)
     assert values[:, 0].tolist() == [0.0, 0.5, 1.0]
     never = two([0.0, 0.5, 1.0], expression=np.full(3, -1, np.int8), action_units=units)
     with pytest.raises(InputError, match=r"clip 'c' has no prediction of expression at all"):
@@ -651,6 +710,92 @@ def test_curves_of_many_clips(
     [finding] = beside(VA, change)
     assert (finding.kind, finding.line) == (kind, 2)
     assert finding.message.startswith(message)
+
+
+def few(clips: int, frames: int = 500) -> tuple[list[Affect], NDArray[np.float64], NDArray[np.float64]]:
+    """A reference, and curves (rows, 2) and expressions (rows, 1) that agree with it well: about .92, and 72 %."""
+    reference, said, classes = [], [], []
+    for seed in range(clips):
+        rng = np.random.default_rng(seed)
+        truth, noise = curves(seed, frames), rng.normal(size=(frames, 2))
+        smooth = np.stack([np.convolve(column, np.ones(15) / 15, "same") for column in noise.T], axis=1)
+        true = np.repeat(rng.permutation(7), -(-frames // 7))[:frames].astype(np.int8)  # runs of some 70 frames
+        reference.append(Affect(f"v{seed}", truth[:, 0], truth[:, 1], source="labels", expression=true))
+        said.append(np.clip(0.8 * truth + 0.45 * smooth, -1, 1))
+        classes.append(np.where(rng.random(frames) < 0.3, rng.integers(0, 8, frames), true)[:, None])
+    return reference, np.concatenate(said), np.concatenate(classes)
+
+
+def beside_few(
+    path: Path, header: str, values: NDArray[np.float64], reference: list[Affect]
+) -> tuple[list[Finding], list[str]]:
+    """Findings in `values`, by the rows of a sample of what the reference has, and what it is too small to tell."""
+    sample = read_sample(write_sample(path / "s.txt", header, {one.clip: len(one) for one in reference}))
+    write_submission(path / "p.txt", sample, values)
+    notes: list[str] = []
+    return lint(path / "p.txt", sample, reference, notes.append), notes
+
+
+@pytest.mark.parametrize("clips", [3, 4, 5, 8, 9])
+@pytest.mark.parametrize(
+    ("change", "found"),
+    [
+        (lambda values: values, []),
+        (lambda values: values[:, ::-1], ["swapped"]),
+        (lambda values: -values, ["opposite", "opposite"]),
+        (lambda values: values[::-1], ["reversed"]),
+    ],
+)
+def test_a_few_clips_tell_where_they_agree_far_better_the_other_way(
+    tmp_path: Path, clips: int, change: Callable[[NDArray[np.float64]], NDArray[np.float64]], found: list[str]
+) -> None:
+    reference, values, _ = few(clips)
+    turned = np.concatenate([change(clip) for clip in np.split(values, clips)])
+    findings, notes = beside_few(tmp_path, VA, turned, reference)
+    assert ([one.kind for one in findings], notes) == (found, [])
+
+
+@pytest.mark.parametrize("clips", [3, 5, 8])
+def test_a_few_clips_tell_the_order_of_classes(tmp_path: Path, clips: int) -> None:
+    reference, _, values = few(clips)
+    assert beside_few(tmp_path, EXPR, values, reference) == ([], [])
+    [finding], notes = beside_few(tmp_path, EXPR, (values + 1) % 8, reference)
+    assert (finding.kind, notes) == ("class-order", [])
+    assert "the classes seem to be moved on by 1: " in finding.message
+
+
+def test_nothing_is_said_of_a_few_unrelated_random_walks(tmp_path: Path) -> None:
+    for seed in range(60):
+        clips = 3 + seed % 7
+        rng = np.random.default_rng(seed)
+        every = np.cumsum(rng.normal(size=(clips, 500, 4)), axis=1)
+        every *= 0.9 / np.abs(every).max(axis=1, keepdims=True)
+        reference = [Affect(f"v{i}", clip[:, 0], clip[:, 1], source="labels") for i, clip in enumerate(every)]
+        assert beside_few(tmp_path, VA, np.concatenate(every)[:, 2:], reference) == ([], [])
+
+
+@pytest.mark.parametrize(("clips", "frames", "long"), [(1, 500, "1 clip"), (2, 500, "2 clips"), (3, 90, "0 clips")])
+def test_a_reference_that_is_too_small_to_tell_is_told(tmp_path: Path, clips: int, frames: int, long: str) -> None:
+    reference, values, classes = few(clips, frames)
+    values = 0.5 * values + np.random.default_rng(0).uniform(-0.3, 0.3, values.shape)
+    findings, [note] = beside_few(tmp_path, VA, values[:, ::-1], reference)
+    assert findings == []
+    assert note == (
+        f"the reference has {long} of 100 frames or more of the submission: too few to tell swapped columns, curves "
+        "that run backwards or opposite signs by, expected 3 of them, or 10 of 10 frames"
+    )
+    findings, [note] = beside_few(tmp_path, EXPR, (classes + 1) % 8, reference)
+    assert findings == []
+    said = rf"the reference has {long} of 100 frames or more, and \d+ runs of one class, of the submission: too few to"
+    assert re.match(said, note)
+    units = [
+        Affect(one.clip, one.valence, one.arousal, action_units={name: np.zeros(len(one), np.int8) + i % 2})
+        for one in reference
+        for i, name in enumerate(ACTION_UNIT_HEADERS[1][:1])
+    ]
+    findings, [note] = beside_few(tmp_path, "image_location,AU1", np.arange(float(len(classes)))[:, None] % 2, units)
+    assert findings == []
+    assert note.startswith("the reference has at most 1 run")
 
 
 AFFECTNET = [0, 6, 5, 4, 1, 2, 3, 7]  # the number that each class of the challenge has there
@@ -762,8 +907,8 @@ def files(tmp_path: Path) -> Callable[..., list[Finding]]:
         edit: Callable[[Path], object] = lambda _: None, task: str = "va", reference: list[Affect] | None = None
     ) -> list[Finding]:
         wanted = [Wanted(clip, default_form(task), frames) for clip, frames in CLIPS.items()]
-        answers = answer_clips(wanted, predictions(), "list")
-        for one, values in zip(wanted, answers.values, strict=True):
+        answers, _ = answer_clips(wanted, predictions(), "list")
+        for one, values in zip(wanted, answers, strict=True):
             write_clip(clip_path(tmp_path / "all", one.clip), one.form, values)
         edit(tmp_path / "all")
         return lint_files(tmp_path / "all", wanted, reference)

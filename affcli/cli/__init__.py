@@ -97,7 +97,8 @@ def _usage_error(error: Any) -> UsageError:
     """What Typer says of a command line, in one line."""
     usage = error.ctx.get_usage().removeprefix("Usage: ") if error.ctx else "affcli [OPTIONS] COMMAND [ARGS]..."
     usage = " ".join(usage.translate({ord("{"): None, ord("}"): None}).replace("python -m ", "").split())
-    return UsageError("command line", error.format_message().strip().rstrip("."), advice=f"usage: {usage}")
+    found = error.format_message().replace("Value error, ", "")  # a word of the library that checks values
+    return UsageError("command line", found.strip().rstrip("."), advice=f"usage: {usage}")
 
 
 def _allow_many_files() -> None:

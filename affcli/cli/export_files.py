@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 
 from affcli.cli.export_losses import known
 from affcli.cli.export_options import DIMENSIONS, SHEETS, Export
-from affcli.cli.foreign_labels import clip_times
+from affcli.cli.own_tables import spare_files
 from affcli.cli.progress import progress, say
 from affcli.cli.runs import Run
+from affcli.cli.table_times import clip_times, with_times
 from affcli.errors import InputError, UsageError, some
 
 if TYPE_CHECKING:
@@ -83,15 +84,7 @@ def timed(affect: Affect, how: Export) -> Affect:
         return affect
     if how.times is None:
         return affect if how.rate is None else dataclasses.replace(affect, time_us=frame_times(len(affect), how.rate))
-    path, time_us = clip_times(how.times, affect.clip)
-    if len(time_us) != len(affect):
-        raise InputError(
-            path,
-            f"has {len(time_us)} frames",
-            expected=f"{len(affect)}, as the labels of clip '{affect.clip}' have",
-            advice="check that both are of one video, and import the labels with --times",
-        )
-    return dataclasses.replace(affect, time_us=time_us)
+    return with_times(affect, *clip_times(how.times, affect.clip))
 
 
 def write(out: Path, clips: Sequence[Affect], how: Export, force: bool) -> None:
@@ -104,7 +97,7 @@ def write(out: Path, clips: Sequence[Affect], how: Export, force: bool) -> None:
     if is_one_file(out, how):
         _write_one(out, _File(out, tuple(timed(affect, how) for affect in clips)), how, force)
         return
-    run = Run(len(clips))
+    run = Run(len(clips), once=True)
     files: list[list[_File]] = []
     for affect in clips:
         with run.report():
@@ -143,15 +136,7 @@ def _check_free(out: Path, files: Sequence[_File], force: bool) -> None:
     there = [file.path for file in files if file.path.exists()]
     if own := [path for path in there if path.resolve() in read]:
         raise UsageError(f"--out {out}", f"is where {own[0]} was read", expected="another place", advice="choose one")
-    if there and not force:
-        raise UsageError(
-            f"--out {out}",
-            "is there already"
-            if there == [out]
-            else f"holds {some(str(path.relative_to(out)) for path in there)} already",
-            expected="no file of these names",
-            advice="choose another place, or replace what is there with --force",
-        )
+    spare_files(out, there, force=force)
 
 
 def _files(out: Path, affect: Affect, how: Export) -> list[_File]:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import typer
 
 from affcli.cli import label_options
 from affcli.cli.export_files import check_place, check_times, write
 from affcli.cli.export_losses import fitting, tell_losses
-from affcli.cli.export_options import Asked, Name, exporting
+from affcli.cli.export_options import Asked, Name, exporting, format_name
 from affcli.cli.smoothed import read_predictions
 
 LABELS = typer.Argument(
@@ -30,6 +30,8 @@ OUT = typer.Option(
 FORMAT = typer.Option(
     ...,
     "--format",
+    parser=format_name,
+    metavar="|".join(get_args(Name)),
     help="affwild2-va, affwild2-expr, affwild2-au: a text file per clip. abaw-mtl: all tasks in one file. afew-va: a "
     "JSON file per clip, -10:10. omg: OMG-Emotion, one file, valence -1:1, arousal 0:1. arff: valence/CLIP.arff and "
     "arousal/CLIP.arff, -1:1 (AVEC). ratings: CSV over time (RECOLA, SEWA, AVEC, SEND), scale by --range. csv: "
@@ -114,11 +116,11 @@ def export_labels(
 ) -> None:
     """Write labels in the formats of other data sets.
 
-    import-labels reads the files back, with the same --format, --columns, --time-unit and --range (Aff-Wild2's
-    expressions and action units by --expressions and --action-units): to the last bit where the scale is -1:1, to the
-    rounding of the conversion where it is another. The scale is said on stderr, and so is what the format cannot hold,
-    such as expressions and standard deviations, and which clips have nothing to write. Numbers are as short as they are
-    read back exactly.
+    import-labels reads the files back: affwild2-va as DIR, without --format; affwild2-expr by --expressions DIR, and
+    affwild2-au by --action-units DIR; the others with the same --format, --columns, --time-unit and --range. Values are
+    the same to the last bit where the scale is -1:1, to the rounding of the conversion where it is another. The scale
+    is said on stderr, and so is what the format cannot hold, such as expressions and standard deviations, and which
+    clips have nothing to write. Numbers are as short as they are read back exactly.
 
     Not annotated is -5,-5 in affwild2-va, where a frame needs both; -1 for expressions and action units; -5 and -1 in
     abaw-mtl, each by itself, which has lines for frames with any label; ? in arff; an empty cell in ratings and csv.

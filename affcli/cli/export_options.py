@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, cast, get_args
 
 from affcli.cli import label_options
 from affcli.cli.label_options import unfit
@@ -21,6 +21,17 @@ DIMENSIONS = ("valence", "arousal")
 SHEETS = ("ratings", "csv")  # formats whose columns can be told
 _TIMED = ("arff", *SHEETS)
 _SEPARATORS = {"comma": ",", "semicolon": ";", "tab": "\t"}
+
+
+def format_name(text: str) -> Name:
+    """The format that --format names.  Raises UsageError where there is none of that name."""
+    names = get_args(Name)
+    if text not in names:
+        ours = ", ".join(name for name in names if name.startswith("affwild2"))
+        found = "is the word of import-labels for several" if text == "aff-wild2" else "is no format"
+        expected = f"one of {ours if text == 'aff-wild2' else ', '.join(names)}"
+        raise UsageError(f"--format {text}", found, expected=expected, advice="choose one")
+    return cast(Name, text)
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from affcli.cli import label_options
+from affcli.cli.own_tables import spare_labels
 from affcli.cli.progress import progress
 from affcli.cli.runs import Run
+from affcli.cli.table_times import clip_times
 from affcli.cli.times import exact_rate
 from affcli.errors import InputError, UsageError, some
 
@@ -106,10 +108,11 @@ def import_foreign(source: Path, out: Path, how: Reading, force: bool) -> None:
     from affcli import recipes, tables
     from affcli.schemas import AFFECT
 
-    run = Run(0)
+    run = Run(0, once=True)
     groups = _groups(run, source, how)
     recipe = how.recipe()
     ends: list[str] = []
+    anew: list[str] = []
     half: list[str] = []
     odd: list[str] = []
     source_of = functools.cache(recipes.source)  # a file of many clips is digested once
@@ -121,6 +124,7 @@ def import_foreign(source: Path, out: Path, how: Reading, force: bool) -> None:
             inputs = [source_of(path) | ({"holds": holds} if holds else {}) for holds, path in labels.paths.items()]
             if found:
                 inputs.append(recipes.source(found[0]) | {"holds": "times"})
+            changed = spare_labels(target, recipe["step"], inputs, force=force)
             if not force and tables.keep(target, AFFECT, recipe, inputs):
                 run.keep()
                 continue
@@ -128,12 +132,15 @@ def import_foreign(source: Path, out: Path, how: Reading, force: bool) -> None:
             tables.write(
                 target, AFFECT, affect.columns(), recipe=recipe, inputs=inputs, facts=facts(affect, how.format)
             )
+            if changed:
+                anew.append(clip)
             if found is None:
                 ends.append(f"{clip} {len(affect)}")
             if not affect.valid.any():
                 half.append(clip)
             if found and how.timed and (spans := _odd_spans(labels, found[1])):
                 odd.append(f"{clip} {spans}")
+    tell_anew(out, anew)
     if ends:
         log.warning(
             "%s: clips end with the last labelled frame (%s); --times DIR tells their frames", source, some(ends)
@@ -167,6 +174,12 @@ def facts(affect: Affect, name: str) -> dict[str, object]:
     if affect.action_units:
         made["action_units"] = int(np.count_nonzero(np.max([*affect.action_units.values()], axis=0) >= 0))
     return made
+
+
+def tell_anew(out: Path, clips: list[str]) -> None:
+    """Say which clips had tables of files of the same names when these held something else."""
+    if clips:
+        log.warning("%s: made anew, since the files of these names hold something else now: %s", out, some(clips))
 
 
 def target_of(out: Path, clip: str, path: Path) -> Path:
@@ -205,7 +218,10 @@ def _groups(run: Run, source: Path, how: Reading) -> dict[str, list[Labels]]:
         ]
         for clip in halves if dimension else ():
             del groups[clip]
-    run.clips = len(groups) + len(broken)
+    # Two files that each hold a dimension are of one clip.
+    timed = how.format in label_options.TIMED
+    lost = {stem if dimension and timed else path for path in broken for dimension, stem in [dimension_of(path)]}
+    run.clips, run.again = len(groups) + len(lost), len(broken) - len(lost)
     return dict(sorted(groups.items()))
 
 
@@ -239,24 +255,3 @@ def _laid(labels: Labels, time_us: NDArray[np.int64] | None, how: Reading) -> Af
     if time_us is None:
         raise TypeError(f"the labels of {labels.clip} need the times of frames")
     return labels.affect(time_us) if isinstance(labels, ClipLabel) else labels.affect(time_us, how.method, how.delay_us)
-
-
-def clip_times(directory: Path, clip: str) -> tuple[Path, NDArray[np.int64]]:
-    """The table that tells the times of a clip's frames, and the times, (n,) us.  Raises InputError without one."""
-    from affcli import tables
-    from affcli.clips import table_path
-    from affcli.schemas import AUDIO, FACES
-
-    for schema in (FACES, AUDIO):
-        path = table_path(directory, clip, schema.name)
-        if path.exists():
-            time_us = tables.read(path, schema).column("time_us")
-            if not len(time_us):
-                raise InputError(path, "has no frame", expected="a row per frame", advice="make it again")
-            return path, time_us
-    raise InputError(
-        directory,
-        f"has no table of clip '{clip}'",
-        expected=f"{clip}.faces.parquet or {clip}.audio.parquet",
-        advice="run extract-faces or extract-audio on its video, or give the video the clip's name",
-    )

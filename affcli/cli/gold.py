@@ -32,10 +32,10 @@ log = logging.getLogger(__name__)
 
 DIMENSIONS = ("valence", "arousal")
 STEP = "gold"
-BY_EVALUATOR = ("ewe", "ewe2005")  # methods that give each annotator a weight of its own
+BY_EVALUATOR = ("ewe", "ewe-others")  # methods that give each annotator a weight of its own
 SOURCES = typer.Argument(
     ...,
-    metavar="RATINGS...",
+    metavar="RATINGS",
     help="Each annotator's directory of affect tables, CSV or Aff-Wild2 text files, or one such file; its name is the "
     "annotator's.",
 )
@@ -44,8 +44,8 @@ METHOD = typer.Option(
     "mean",
     "--method",
     help="mean: all count alike; ewe: the evaluator-weighted estimator, each counts by the correlation with the mean "
-    "of the others; ewe2005: the same with the mean of all, as Grimm and Kroschel (2005) have it; centred: all moved "
-    "to one mean over the clip, to which each adds as it agrees with the others (AVEC 2016).",
+    "of all (Grimm and Kroschel 2005); ewe-others: with the mean of the others, which noise is no part of; centred: all "
+    "moved to one mean over the clip, to which each adds as it agrees with the others (AVEC 2016).",
 )
 DELAY = typer.Option(
     "0",
@@ -64,7 +64,7 @@ CLIP = typer.Option(None, "--clip", metavar="NAME", help="The clip of files that
 def gold(
     sources: list[Path] = SOURCES,
     out: Path = OUT,
-    method: Literal["mean", "ewe", "ewe2005", "centred"] = METHOD,
+    method: Literal["mean", "ewe", "ewe-others", "centred"] = METHOD,
     delay: str = DELAY,
     min_raters: int = MIN_RATERS,
     rate: str | None = RATE,
@@ -99,14 +99,15 @@ def gold(
     clips = rated_clips(ratings, rate, needs_times=seconds is None or seconds > 0)
     made = _Gold.of(clips, [*ratings], method, seconds, min_raters)
     recipe = made.recipe(ratings, rate if any(one.timed_by_rate for one in clips) else None)
-    run = Run(len(clips))
+    run = Run(len(clips), once=True)
     annotated = _write(run, out, clips, made, recipe, force)
-    report = made.report(clips, annotated)
-    _warn(made)
-    if as_json or not (sys.stdout and sys.stdout.isatty()):
-        print(json.dumps(report, indent=2, ensure_ascii=False, allow_nan=False))
-    else:
-        print_agreement(report)
+    if run.made or run.kept:  # else nothing is told of a gold standard that there is none of
+        report = made.report(clips, annotated)
+        _warn(made)
+        if as_json or not (sys.stdout and sys.stdout.isatty()):
+            print(json.dumps(report, indent=2, ensure_ascii=False, allow_nan=False))
+        else:
+            print_agreement(report)
     run.close()
 
 
@@ -157,7 +158,7 @@ class _Gold:
             ]
         weights = np.full((len(found), 2), 1 / len(found))
         if method in BY_EVALUATOR:
-            weights = gold.evaluator_weights(moved, with_own=method == "ewe2005")
+            weights = gold.evaluator_weights(moved, with_own=method == "ewe")
 
         def agree(ratings: list[NDArray[np.float64]]) -> dict[str, Agreement]:
             return {name: gold.agreement([r[..., c] for r in ratings]) for c, name in enumerate(DIMENSIONS)}

@@ -20,7 +20,7 @@ MANY = 20  # entries of one list that text shows in full; --json shows all
 
 def info(
     files: list[Path] = typer.Argument(
-        ..., metavar="FILE...", help="Tables (.parquet), arrays (.npy), or checkpoints (RUN, or RUN/last.json)."
+        ..., metavar="FILE", help="Tables (.parquet), arrays (.npy), or checkpoints (RUN, or RUN/last.json)."
     ),
     as_json: bool = typer.Option(False, "--json", help="One JSON object per file and line."),
 ) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, cast, get_args
 
 import typer
 
@@ -20,9 +21,30 @@ TIMED = ("ratings", "csv", "arff")  # formats whose columns and times can be tol
 _DIMENSIONS = ("valence", "arousal")
 _KEYS = ("clip", "time", *_DIMENSIONS, "value")
 
+# What export-labels calls the files that import-labels reads without a --format, each from its own directory.
+_WRITTEN = {
+    "affwild2-va": "as DIR, with --format aff-wild2 or without any",
+    "affwild2-expr": "by --expressions DIR, without --format",
+    "affwild2-au": "by --action-units DIR, without --format",
+}
+
+
+def format_name(text: str) -> Name:
+    """The format that --format names.  Raises UsageError where there is none of that name."""
+    names = get_args(Name)
+    if text in _WRITTEN:
+        found = "is what export-labels writes, and is read by another name"
+        raise UsageError(f"--format {text}", found, expected=_WRITTEN[text], advice="leave it out")
+    if text not in names:
+        raise UsageError(f"--format {text}", "is no format", expected=f"one of {', '.join(names)}", advice="correct it")
+    return cast(Name, text)
+
+
 FORMAT = typer.Option(
     None,
     "--format",
+    parser=format_name,
+    metavar="|".join(get_args(Name)),
     help="What the files are; told from the files, and said, where only one can be meant. aff-wild2 and csv: as above. "
     "abaw-mtl: multi-task labels of Aff-Wild2. afew-va: JSON, -10:10. omg: OMG-Emotion, valence -1:1, arousal 0:1. "
     "ratings: CSV over time (RECOLA, SEWA, AVEC, SEND), scale by --range. arff: the same as ARFF, -1:1.",
@@ -53,7 +75,7 @@ TIMES = typer.Option(
     "--times",
     metavar="DIR",
     help="Directory of the clips' faces or audio tables: which frames there are, and when. Labels with times of their "
-    "own, and those of whole clips, need it.",
+    "own, and those of whole clips, need it; with a line for each frame, there must be as many frames.",
 )
 RESAMPLE = typer.Option(
     None,
@@ -173,5 +195,5 @@ def _no_range(text: str, part: str) -> UsageError:
         f"--range {text}",
         f"has '{part.strip()}'",
         expected="LOW:HIGH, or valence=LOW:HIGH,arousal=LOW:HIGH",
-        advice="correct it",
+        advice="write decimals with a point" if re.search(r"[:=]\s*-?\d+,\d|^-?\d+,\d+:", text) else "correct it",
     )

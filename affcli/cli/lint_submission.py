@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
     # The task, how many rows there ought to be (None where nothing says so), and what is wrong.
     Report = tuple[str, int | None, list[Finding]]
+
+log = logging.getLogger(__name__)
 
 FILE = typer.Argument(
     ...,
@@ -57,7 +60,8 @@ def lint_submission(
     only be meant in one way, such as semicolons for commas, is told and then read as it is meant.
 
     Of the file: byte-order-mark, line-endings, separator (semicolons or tabs), decimal-comma, header, blank-lines,
-    trailing-comma, cells (too many or too few). Of its rows against the sample: missing-rows, truncated, extra-rows,
+    trailing-comma, cells (too many or too few), task (it is a submission of another one, of which the cells are not
+    looked at). Of its rows against the sample: missing-rows, truncated, extra-rows,
     duplicate-rows, order. Of its cells: not-a-number, not-finite, not-an-integer, out-of-range. Of a directory, too:
     missing-files, extra-files, unreadable.
 
@@ -68,11 +72,13 @@ def lint_submission(
     With --reference: swapped (valence and arousal), reversed (in time), opposite (in sign), shifted (by 1 to 5 rows, of
     what is otherwise the reference); of expressions class-order (numbers moved on, or those of the alphabet, AffectNet
     or FER2013) and below-chance (the least probable class in place of the most); of action units column-order and
-    inverted. Each is said only where it cannot well be chance, with the numbers.
+    inverted. Each is said only where it cannot well be chance, with the numbers: over 10 clips or more, or where 3
+    or more of 100 frames agree far better the other way, every one of them. Where the reference has too few clips or
+    frames to tell, a line on stderr says so, and notes of the JSON do.
 
     Ends with status 0 where there is nothing, and with status 4 where there is any finding.
     """
-    from affcli.labels.submissions.advice import ADVICE
+    from affcli.labels.submissions.advice import advice_of
 
     if sample.is_dir() and not file.is_dir():
         raise InputError(
@@ -81,24 +87,28 @@ def lint_submission(
             expected=f"a directory with a file for each clip, as {sample} is",
             advice="name the directory of the submission, or the organisers' sample file",
         )
+    notes: list[str] = []
     if file.is_dir() and not _is_of_pictures(sample):
-        of, rows, findings = _many_files(file, sample, task or "va", reference)
+        of, rows, findings = _many_files(file, sample, task or "va", reference, notes)
     else:
-        of, rows, findings = _one_file(file, sample, task, reference)
+        of, rows, findings = _one_file(file, sample, task, reference, notes)
+    for note in notes:
+        log.warning("%s: %s", reference, note)
     if as_json:
-        told = [dataclasses.asdict(finding) | {"advice": ADVICE[finding.kind]} for finding in findings]
+        told = [dataclasses.asdict(finding) | {"advice": advice_of(finding)} for finding in findings]
         report = {"file": file.name, "sample": sample.name, "task": of, "rows": rows}
-        print(json.dumps({**report, "clean": not findings, "findings": told}, indent=2, ensure_ascii=False))
+        ends = {"clean": not findings, "findings": told, "notes": notes}
+        print(json.dumps({**report, **ends}, indent=2, ensure_ascii=False))
     else:
         for one in findings:
             place = f"{file / one.file if one.file else file}:{one.line}"
-            print(f"{place}: {one.kind} ({one.count}): {one.message}; {ADVICE[one.kind]}")
+            print(f"{place}: {one.kind} ({one.count}): {one.message}; {advice_of(one)}")
     if findings:
         raise typer.Exit(SchemaError.status)
 
 
-def _one_file(file: Path, sample: Path, task: str | None, reference: Path | None) -> Report:
-    """What is wrong with a submission in one file."""
+def _one_file(file: Path, sample: Path, task: str | None, reference: Path | None, notes: list[str]) -> Report:
+    """What is wrong with a submission in one file; `notes` gets what the reference is too small to tell."""
     from affcli.labels.submissions.form import require_task
     from affcli.labels.submissions.lint import lint
     from affcli.labels.submissions.sample import read_sample
@@ -108,11 +118,11 @@ def _one_file(file: Path, sample: Path, task: str | None, reference: Path | None
     if task is not None:
         require_task(asked.form, task, str(sample))
     clips = None if reference is None else read_labels(reference, asked.form.task).clips
-    return asked.form.task, len(asked), lint(file, asked, clips)
+    return asked.form.task, len(asked), lint(file, asked, clips, notes.append)
 
 
-def _many_files(path: Path, sample: Path, task: str, reference: Path | None) -> Report:
-    """What is wrong with a submission of a file for each clip."""
+def _many_files(path: Path, sample: Path, task: str, reference: Path | None, notes: list[str]) -> Report:
+    """What is wrong with a submission of a file for each clip; otherwise as `_one_file`."""
     from affcli.labels.submissions.lint import lint_files
     from affcli.labels.submissions.sample import read_wanted
     from affcli.labels.tasks import read_labels
@@ -120,7 +130,8 @@ def _many_files(path: Path, sample: Path, task: str, reference: Path | None) -> 
     wanted = read_wanted(sample, task)
     clips = None if reference is None else read_labels(reference, task).clips
     counts = [one.frames for one in wanted if one.frames is not None]
-    return task, sum(counts) if len(counts) == len(wanted) else None, lint_files(path, wanted, clips)
+    rows = sum(counts) if len(counts) == len(wanted) else None
+    return task, rows, lint_files(path, wanted, clips, notes.append)
 
 
 def _is_of_pictures(sample: Path) -> bool:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from affcli.errors import InputError, SchemaError, UsageError
+from affcli.errors import InputError, SchemaError, UsageError, some
 
 PREDICTED = ("predict", "smooth")  # steps whose tables must not become labels
+DIMENSIONS = ("valence", "arousal")
 
 
 def spare_others(path: Path, step: str) -> None:
@@ -24,6 +25,53 @@ def spare_others(path: Path, step: str) -> None:
             f"was written by the step '{found}'",
             expected=f"a table of the step {step}, or no file",
             advice="write to a directory of its own (--force does not overwrite other tables)",
+        )
+
+
+def spare_labels(path: Path, step: str, inputs: Sequence[dict[str, str]], *, force: bool) -> bool:
+    """Whether labels stand at `path` that were made of files of these names when they held something else.
+
+    `inputs` are what a table that is to stand there is made of.  Raises SchemaError where the one that does was made of
+    files of other names and contents, which `force` replaces; or by another step than `step`, which nothing does.
+    """
+    from affcli import tables
+
+    try:
+        header = tables.read_header(path)
+    except (InputError, SchemaError):
+        return False  # absent, in pieces, or no table of ours
+    if header.recipe.get("step") != step:
+        spare_others(path, step)
+    old, new = (
+        {one.get("holds", ""): one for one in each if one.get("holds") != "times"} for each in (header.inputs, inputs)
+    )
+    pairs = [(old[holds], new[holds]) for holds in new if holds in old]
+    curves = [[one for holds, one in each.items() if holds in ("", *DIMENSIONS)] for each in (old, new)]
+    if not pairs and all(curves):  # one file of both here, a file for each dimension there
+        known = [(one, other) for one in curves[0] for other in curves[1] if one.get("name") == other["name"]]
+        pairs = known or [(curves[0][0], curves[1][0])]
+    changed = [(one, other) for one, other in pairs if one.get("sha256") != other["sha256"]]
+    for one, other in changed if not force else ():
+        if one.get("name") != other["name"]:
+            raise SchemaError(
+                f"{path}, made of {one.get('name')}",  # so that of many clips the same is found, and said once
+                f"{other['name']}, which is asked for now, holds something else",
+                expected="the file that it was made of",
+                advice="choose another directory, or replace what is there with --force",
+            )
+    return bool(changed) and not force
+
+
+def spare_files(out: Path, there: Sequence[Path], *, force: bool) -> None:
+    """Raise UsageError where files are `there`, at `out` or in it, and `force` does not replace them."""
+    if there and not force:
+        raise UsageError(
+            f"--out {out}",
+            "is there already"
+            if list(there) == [out]
+            else f"holds {some(str(path.relative_to(out)) for path in there)} already",
+            expected="no file of these names",
+            advice="choose another place, or replace what is there with --force",
         )
 
 

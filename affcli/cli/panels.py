@@ -48,9 +48,9 @@ TRAIN: Mapping[str, tuple[str, ...]] = {
 SCORE: Mapping[str, tuple[str, ...]] = {
     "Metrics of valence and arousal (where none is named, all)": ("ccc", "pcc", "rmse", "mse", "mae", "sagr"),
     "What the files hold, and which frames count": (
-        *("task", "classes", "formula", "ranges", "missing", "align", "mask"),
+        *("task", "classes", "formula", "ranges", "clip", "missing", "align", "mask"),
     ),
-    "Where a score comes from": ("per_clip", "by", "windows", "faces", "lag", "decompose"),
+    "Where a score comes from": ("per_clip", "by", "windows", "faces", "lag", "times", "decompose"),
     "How sure it is": ("ci", "resamples", "seed", "bca", "test"),
     "What is written, and the exit status": ("json_", "table", "latex", "markdown", "min_ccc"),
 }  # of affcli score

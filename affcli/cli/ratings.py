@@ -95,7 +95,7 @@ def rated_clips(ratings: dict[str, dict[str, Affect]], rate: str | None, *, need
     if untimed := [one.name for one in clips if one.time_us is None and needs_times]:
         raise UsageError(
             "--delay",
-            f"needs the times of frames, which {some(untimed)} does not have",
+            f"needs the times of frames, which are not told of {some(untimed)}",
             expected="--rate FPS, or affect tables with times",
             advice="add --rate",
         )

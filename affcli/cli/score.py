@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import logging
 import math
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -13,11 +12,11 @@ import typer
 
 from affcli.cli.options import SEED
 from affcli.cli.panels import SCORE, in_panels
-from affcli.errors import UsageError, some
+from affcli.cli.score_checks import form_of, require_sense
+from affcli.errors import BELOW
 
 if TYPE_CHECKING:
     from affcli.cli.score_report import Asked
-    from affcli.labels.affect import Affect
     from affcli.labels.scales import Scale
     from affcli.labels.tasks import TaskLabels
     from affcli.scoring import Scores
@@ -28,8 +27,7 @@ SIDE = (
     "an affect table, a CSV (clip,frame,valence,arousal), an Aff-Wild2 text file, a directory of one of these, a "
     "challenge submission, multi-task labels, or -"
 )
-NEED_TRUTH = ("ccc", "pcc")  # undefined where the truth is constant
-BELOW = 6  # exit status of a CCC below --min-ccc
+RESAMPLES = 10_000
 
 
 @in_panels(SCORE)
@@ -70,8 +68,15 @@ def score(
         "--range",
         metavar="LOW:HIGH",
         help="Scale of the values of text, which becomes -1 to 1: -10:10 for both sides; or preds=0:1 and gt=-5:5, "
-        "once each. A value off it is an error. On a scale that reaches below -1, -5 is a value, and only an empty "
-        "cell is not annotated.",
+        "once each. A value off it is an error, unless --clip cuts off those of PREDS. On a scale that reaches below "
+        "-1, -5 is a value, and only an empty cell is not annotated.",
+    ),
+    clip: bool = typer.Option(
+        False,
+        "--clip",
+        help='Cut off predictions past -1 and 1, as submit does, instead of refusing them; JSON tells as "clipped" how '
+        "many. Of PREDS in text, -5 and empty cells alone are not predicted; of GT, whatever is below -1 is not "
+        "annotated.",
     ),
     missing: Literal["error", "hold", "interpolate", "zero"] = typer.Option(
         "error",
@@ -83,7 +88,7 @@ def score(
         None,
         "--align",
         help="Clips of two lengths, else refused: crop leaves out the frames past the shorter one, pad takes them as "
-        "not predicted.",
+        "not predicted, or not annotated where the ground truth is the shorter one.",
     ),
     mask: Literal["joint", "each"] | None = typer.Option(
         None,
@@ -93,13 +98,15 @@ def score(
     ),
     per_clip: bool = typer.Option(False, "--per-clip", help="Every clip's own scores too, and the worst and the best."),
     by: Literal["split", "subject"] | None = typer.Option(
-        None, "--by", help="The scores of every split, or of every person, apart; needs --windows."
+        None,
+        "--by",
+        help="The scores of every split, or of every person, apart; needs --windows, whose table tells them.",
     ),
     windows: Path | None = typer.Option(
         None,
         "--windows",
-        help="The windows table that tells each clip's split and, where it was cut with --subjects, who is seen in it: "
-        "intervals are then drawn over people instead of clips.",
+        help="The windows table (affcli window) that tells each clip's split for --by and, where it was cut with "
+        "--subjects, who is seen in it: intervals are then drawn over people instead of clips.",
     ),
     faces: Path | None = typer.Option(
         None, "--faces", help="Directory of extract-faces: score the frames with a face and those without apart."
@@ -108,10 +115,21 @@ def score(
         None,
         "--lag",
         help="CCC with the predictions moved, in 10 steps each way, by up to so many seconds; the best lag is above 0 "
-        "where they are late. Needs affect tables, which tell times.",
+        "where they are late. They are moved by whole frames, whose times affect tables tell, or --times.",
+    ),
+    times: Path | None = typer.Option(
+        None,
+        "--times",
+        metavar="DIR",
+        help="With --lag: directory of the clips' faces or audio tables, for clips that do not tell their frames' "
+        "times, as CSV and label files, and tables made of them.",
     ),
     decompose: bool = typer.Option(
-        False, "--decompose", help="CCC as correlation times accuracy, and the accuracy's scale and shift (Lin 1989)."
+        False,
+        "--decompose",
+        help="CCC as correlation times accuracy, and the two parts of that (Lin 1989): scale, standard deviation of "
+        "the truth over that of the predictions, above 1 where they move too little; and shift, the mean of the truth "
+        "less that of the predictions, over the root of both deviations' product, above 0 where they are too low.",
     ),
     ci: float | None = typer.Option(
         None,
@@ -119,8 +137,16 @@ def score(
         help="Confidence intervals of so many percent, from resampled clips; 95, say. JSON has standard errors "
         "too, from leaving out a clip at a time (jackknife).",
     ),
-    resamples: int = typer.Option(10_000, "--resamples", min=100, max=1_000_000, help="How many resamples."),
-    seed: int = typer.Option(0, "--seed", min=SEED["min"], max=SEED["max"], help="Of the resamples."),
+    resamples: int | None = typer.Option(
+        None,
+        "--resamples",
+        min=100,
+        max=1_000_000,
+        help=f"How many resamples, with --ci or several PREDS; by default {RESAMPLES}.",
+    ),
+    seed: int | None = typer.Option(
+        None, "--seed", min=SEED["min"], max=SEED["max"], help="Of the resamples; by default 0."
+    ),
     bca: bool = typer.Option(False, "--bca", help="BCa intervals, corrected for bias and skew; else percentiles."),
     test: Literal["bootstrap", "permutation"] = typer.Option(
         "bootstrap",
@@ -129,7 +155,10 @@ def score(
         "swaps of the two predictions, clip by clip: all of them, or as many at random as there are resamples.",
     ),
     min_ccc: float | None = typer.Option(
-        None, "--min-ccc", help=f"End with status {BELOW} where the mean CCC of any PREDS is below this, or undefined."
+        None,
+        "--min-ccc",
+        help=f"End with status {BELOW} where the mean CCC of any PREDS, of valence and arousal, is "
+        "below this, or undefined.",
     ),
     json_: bool = typer.Option(False, "--json", help="JSON; the default, but on a terminal."),
     table: bool = typer.Option(False, "--table", help="Tables for people; the default on a terminal."),
@@ -159,28 +188,33 @@ def score(
     """
     wanted = {"ccc": ccc, "pcc": pcc, "rmse": rmse, "mse": mse, "mae": mae, "sagr": sagr}
     metrics = tuple(name for name, asked in wanted.items() if asked) or tuple(wanted)
-    form = _form({"json": json_, "table": table, "latex": latex, "markdown": markdown})
-    _require_sense(preds, truth, test, by, windows, {"--ci": ci, "--lag": lag, "--min-ccc": min_ccc})
-    from affcli.cli import score_report, score_sides
+    form = form_of({"json": json_, "table": table, "latex": latex, "markdown": markdown})
+    drawing = {"--resamples": resamples is not None, "--seed": seed is not None, "--bca": bca}
+    require_sense(preds, truth, {"--ci": ci, "--lag": lag, "--min-ccc": min_ccc}, test, by, windows, times, drawing)
+    from affcli.cli import score_groups, score_report, score_sides
     from affcli.cli.score_output import write
 
     chosen = score_sides.task_of(task, preds, truth)
     given = {f"--{name}": asked for name, asked in wanted.items()} | {"--mask": mask is not None}
     given |= {"--lag": lag is not None, "--decompose": decompose, "--min-ccc": min_ccc is not None}
     given |= {"--range": bool(ranges), "--classes": classes is not None, "--formula": formula is not None}
+    given |= {"--clip": clip, "--times": times is not None}
     score_sides.require_fit(chosen, given)
     scales = score_sides.scales(ranges or [])
-    score_sides.require_text(scales, preds, truth)
+    score_sides.require_text(scales, preds, truth, clip=clip)
     true, scale = score_sides.read(truth, chosen, scales.get("gt"))
     labelled = score_sides.labelled(true.clips, chosen, mask or "joint")
-    groups = score_report.required_groups(windows, by, labelled) if windows and by else None
+    groups = score_groups.required_groups(windows, by, labelled) if windows and by else None
     asked = score_report.Asked(
         *(metrics, missing, align, mask or "joint", per_clip, decompose, lag, faces, groups, by),
-        *(_subjects(windows, labelled), ci, resamples, seed, "bca" if bca else "percentile", chosen),
+        *(score_groups.subjects(windows, labelled), ci, resamples or RESAMPLES, seed or 0),
+        *("bca" if bca else "percentile", chosen),
         *(score_sides.class_list(classes, true), formula or "2021"),
         scales={"gt": str(scale)} if scale else {},
         test=test,
         loose=true.open_ended,
+        clip=clip,
+        times=times,
     )
     result, systems = _compared(asked, preds, true, scales.get("preds"))
     write(result, asked, form)
@@ -193,23 +227,31 @@ def _compared(
 ) -> tuple[dict[str, Any], list[Any]]:
     """What is to be written, and the scores of each of the predictions."""
     from affcli.cli import score_intervals, score_report, score_sides, score_tasks
+    from affcli.cli.score_warnings import Warnings
     from affcli.labels.tasks import fitted
+    from affcli.scoring import score as scores_of
 
     reports: list[dict[str, Any]] = []
     systems: list[Any] = []
+    warnings = Warnings(asked)
     for path in preds:
-        side, applied = score_sides.read(path, asked.task, scale)
+        side, applied, cut = score_sides.read_predictions(path, asked.task, scale, clip=asked.clip)
         truth, predicted = fitted(true, side)
+        warnings.of_sides(path, truth, predicted)
+        predicted = warnings.without_extra(path, truth, predicted)
         here = dataclasses.replace(asked, scales={"preds": str(applied), **asked.scales}) if applied else asked
         if asked.task == "va":
-            scores = _scored(here, truth, predicted, warn=not systems)  # the truth is the same for all
+            scores = scores_of(truth, predicted, **here.choices())
+            warnings.of_truth(scores)
             found = score_report.report(here, truth, predicted, scores)
             systems.append(scores)
         else:
             classes = score_tasks.scored(here, truth, predicted)
             found = score_tasks.report(here, truth, predicted, classes)
             systems.append(classes)
-        reports.append({"predictions": str(path), **found})
+        warnings.of_lengths(path, truth, predicted)
+        reports.append({"predictions": str(path), **found} | ({"clipped": cut} if asked.clip else {}))
+    warnings.of_extra()
     if asked.ci is not None or len(preds) > 1:
         score_intervals.warn_of_few_draws(asked, systems[0].names)
     if len(preds) == 1:
@@ -218,68 +260,15 @@ def _compared(
     return {"systems": reports, "differences": compare(asked, [str(path) for path in preds], systems)}, systems
 
 
-def _scored(asked: Asked, truth: list[Affect], predicted: list[Affect], *, warn: bool) -> Scores:
-    from affcli.scoring import score as scores_of
-
-    scores = scores_of(truth, predicted, **asked.choices())
-    undefined = sorted({clip for name in asked.metrics if name in NEED_TRUTH for clip in scores.undefined(name)})
-    if undefined and warn:
-        log.warning("constant truth leaves CCC and PCC undefined for clip %s", some(undefined))
-    return scores
-
-
-def _form(asked: dict[str, bool]) -> str:
-    chosen = [name for name, given in asked.items() if given]
-    if len(chosen) > 1:
-        raise UsageError(
-            " and ".join(f"--{name}" for name in chosen), "exclude each other", expected="one of them", advice="choose"
-        )
-    # sys.stdout is None where it was closed before we began.
-    return chosen[0] if chosen else "table" if sys.stdout and sys.stdout.isatty() else "json"
-
-
-def _require_sense(
-    preds: list[Path], truth: Path, test: str, by: str | None, windows: Path | None, numbers: dict[str, float | None]
-) -> None:
-    """Raise UsageError where options do not fit together, or a number makes no sense."""
-    piped = [str(path) for path in (*preds, truth)].count("-")
-    if piped > 1:
-        what = "PREDS and GT" if str(truth) == "-" else "PREDS"
-        both = "both" if piped == 2 else f"{piped} times"
-        raise UsageError(what, f"are {both} -", expected="one of them on stdin", advice="name a file for the other")
-    if test == "permutation" and len(preds) == 1:
-        raise UsageError(
-            f"--test {test}", "is of differences", expected="two PREDS or more", advice="name what to compare with"
-        )
-    if by and not windows:
-        raise UsageError(f"--by {by}", "needs --windows", expected="the table that tells it", advice="name the table")
-    bounds = {"--ci": (0.0, 100.0), "--lag": (0.0, math.inf), "--min-ccc": (-1.000001, 1.000001)}
-    for name, value in numbers.items():
-        low, high = bounds[name]
-        if value is not None and not low < value < high:
-            wanted = {"--ci": "more than 0 and less than 100", "--lag": "seconds, more than 0", "--min-ccc": "-1 to 1"}
-            raise UsageError(f"{name} {value:g}", "makes no sense", expected=wanted[name], advice="correct it")
-
-
-def _subjects(windows: Path | None, labelled: list[str]) -> dict[str, str] | None:
-    """Who is seen in each annotated clip, where the windows tell it of all of them."""
-    if windows is None:
-        return None
-    from affcli.cli.score_report import groups_of
-
-    found = groups_of(windows, "subject")
-    return found if all(clip in found for clip in labelled) else None
-
-
 def _require_ccc(preds: list[Path], systems: list[Scores], least: float) -> None:
     """End with status 6 where a mean CCC, over all frames, is not as high as asked."""
     short = False
     for path, scores in zip(preds, systems, strict=True):
         found = scores.concatenated("ccc")["mean"]
         if not found >= least:
-            log.error(
-                "%s: CCC %s is below --min-ccc %g", path, "undefined" if math.isnan(found) else f"{found:.4f}", least
-            )
+            nowhere = "".join(f": {name} is nowhere annotated" for name in scores.nowhere)
+            figure = "undefined" if math.isnan(found) else f"{found:.4f}"
+            log.error("%s: CCC %s is below --min-ccc %g%s", path, figure, least, nowhere)
             short = True
     if short:
         raise typer.Exit(BELOW)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import math
 from collections.abc import Mapping, Sequence
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from affcli.cli.score_intervals import apart, drawn, of_differences, plain, require_same_frames, spread
-from affcli.errors import InputError, SchemaError, some
+from affcli.errors import InputError
 
 if TYPE_CHECKING:
     from affcli.labels.affect import Affect
@@ -50,6 +51,8 @@ class Asked:
     formula: str = "2021"
     scales: Mapping[str, str] = field(default_factory=dict)  # those that were converted, by side
     test: str = "bootstrap"  # where the p-values of differences come from; or permutation
+    clip: bool = False  # predictions are cut off at -1 and 1
+    times: Path | None = None  # where the times of frames are told
     loose: bool = False  # the ground truth does not tell how long its clips are
 
     def choices(self) -> dict[str, Any]:
@@ -83,7 +86,7 @@ def report(asked: Asked, truth: list[Affect], predicted: list[Affect], scores: S
             for name in DIMENSIONS_AND_MEAN[:2]
         }
     if asked.lag is not None:
-        result["lag"] = _lag(asked, truth, again)
+        result["lag"] = _lag(asked, _timed(asked, truth, predicted), again)
     if asked.ci is not None:
         result["intervals"] = _intervals(asked, scores)
     return {**result, "predictions_recipe": recipe_of(predicted)}
@@ -104,35 +107,6 @@ def compare(asked: Asked, names: Sequence[str], systems: Sequence[Scores]) -> di
             row[metric] = dict(zip(DIMENSIONS_AND_MEAN, found, strict=True))
         each.append(row)
     return {"against": names[0], **of_differences(asked), "each": each}
-
-
-def groups_of(path: Path, column: str) -> dict[str, str]:
-    """The split of each clip, or the subject where it is known, as the windows table at `path` tells them.
-
-    Raises as `tables.read_header` does, and SchemaError where it tells nothing of its clips.
-    """
-    from affcli.headers import read_kind
-    from affcli.schemas import WINDOWS
-
-    clips = read_kind(path, WINDOWS).facts.get("clips")
-    if not isinstance(clips, dict) or not all(isinstance(clip, dict) for clip in clips.values()):
-        raise SchemaError(path, "does not tell its clips", expected="a windows table", advice="make it again")
-    return {name: clip[column] for name, clip in clips.items() if isinstance(clip.get(column), str)}
-
-
-def required_groups(path: Path, column: str, labelled: Sequence[str]) -> dict[str, str]:
-    """`groups_of`, with one for every one of the annotated clips.  Raises InputError where one has none."""
-    found = groups_of(path, column)
-    lacking = [clip for clip in labelled if clip not in found]
-    if lacking:
-        advice = "cut the windows with --subjects" if column == "subject" else "name the table that holds these clips"
-        raise InputError(
-            path,
-            f"tells no {column} of {len(lacking)} annotated clip{'s' * (len(lacking) != 1)}: {some(lacking)}",
-            expected=f"the {column} of every clip of the ground truth",
-            advice=f"{advice}, or leave out --by",
-        )
-    return found
 
 
 def chosen_of(asked: Asked) -> dict[str, set[str]]:
@@ -160,7 +134,15 @@ def by_face(asked: Asked, truth: list[Affect], clips: Sequence[str]) -> dict[str
     frames = {clip.clip: len(clip) for clip in truth}
     seen = {}
     for clip in clips:
-        valid = tables.read(table_path(asked.faces, clip, "faces"), FACES).column("valid")
+        path = table_path(asked.faces, clip, "faces")
+        if not path.exists():
+            raise InputError(
+                asked.faces,
+                f"holds no faces of clip '{clip}'",
+                expected=path.name,
+                advice="name the directory that affcli extract-faces wrote, or run it on this clip's video",
+            )
+        valid = tables.read(path, FACES).column("valid")
         if asked.align is not None or asked.loose:  # labels past the end of the video show no face
             valid = np.append(valid, np.zeros(frames[clip], np.bool_))[: frames[clip]]
         seen[clip] = valid
@@ -199,6 +181,24 @@ def _lag(asked: Asked, truth: list[Affect], predicted: list[Affect]) -> dict[str
         # Of equal ones the lag nearest to 0.
         best[key] = max(known, key=lambda one: (one[key], -abs(one["seconds"])))["seconds"] if known else None
     return {"ccc": [plain(one) for one in curve], "best": best}
+
+
+def _timed(asked: Asked, truth: list[Affect], predicted: list[Affect]) -> list[Affect]:
+    """The truth, with times from the directory of --times for clips that neither side tells times of."""
+    if asked.times is None:
+        return truth
+    from affcli.cli.table_times import clip_times
+    from affcli.scoring.pairs import annotated, pertinent
+
+    known = {clip.clip for clip in pertinent(truth, predicted) if clip.time_us is not None}
+    lone = len(truth) == len(predicted) == 1 and not truth[0].named and predicted[0].named
+    made = []
+    for clip in truth:
+        if clip.time_us is None and clip.clip not in known and annotated(clip, asked.mask).any():
+            name = predicted[0].clip if lone else clip.clip  # a lone file is called anything
+            clip = dataclasses.replace(clip, time_us=clip_times(asked.times, name)[1])
+        made.append(clip)
+    return made
 
 
 def _intervals(asked: Asked, scores: Scores) -> dict[str, Any]:

@@ -7,6 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 FIGURES = ("valence", "arousal", "mean")
+USUAL = {"missing": "error", "align": None, "mask": "joint"}
+DIRECTIONS = (
+    "scale: sd(truth) / sd(predictions); above 1 the predictions move too little",
+    "shift: (mean truth - mean predictions) / sqrt(sd(truth) sd(predictions)); above 0 they are too low",
+)  # of the parts of a decomposition
 LATEX = {ord(mark): f"\\{mark}" for mark in "&%$#_{}"} | {
     ord("\\"): r"\textbackslash{}",
     ord("~"): r"\textasciitilde{}",
@@ -32,7 +37,10 @@ def grids(report: Mapping[str, Any], metrics: Sequence[str]) -> list[Grid]:
             (name.upper(), *_cells(report["concatenated"][name]), figure(report["mean_over_clips"][name]["mean"]))
             for name in metrics
         ],
-        (f"clips: {report['clips']}, frames: {report['frames']}, coverage: {report['coverage']:.2%}",),
+        (
+            f"clips: {report['clips']}, frames: {report['frames']}, coverage: {report['coverage']:.2%}",
+            *choices([report]),
+        ),
     )
     found = [overall]
     if "intervals" in report:
@@ -61,7 +69,19 @@ def comparison(systems: Sequence[Mapping[str, Any]], metrics: Sequence[str]) -> 
         for one in systems
         for row, name in enumerate(metrics)
     ]
-    return Grid(("predictions", "", *FIGURES, "coverage"), rows)
+    return Grid(("predictions", "", *FIGURES, "coverage"), rows, choices(systems))
+
+
+def choices(reports: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
+    """How frames and values were chosen where that is not as by default, as a line below a table; else nothing."""
+    first = reports[0]
+    told = [f"{name}: {first[name]}" for name, usual in USUAL.items() if first.get(name, usual) != usual]
+    # Predictions that are tables have no scale to be converted from.
+    scales = {side: scale for one in reports for side, scale in one.get("scales", {}).items()}
+    told += [f"range: {', '.join(f'{side} {scale}' for side, scale in sorted(scales.items()))}"] if scales else []
+    if "clipped" in first:
+        told.append(f"clip: values cut off at -1 and 1: {', '.join(str(one['clipped']) for one in reports)}")
+    return ("; ".join(told),) if told else ()
 
 
 def differences(found: Mapping[str, Any], metrics: Sequence[str]) -> Grid:
@@ -120,7 +140,7 @@ def _intervals(found: Mapping[str, Any], metrics: Sequence[str]) -> Grid:
 def _decomposition(found: Mapping[str, Any]) -> Grid:
     names = tuple(found["valence"])
     rows = [(name, *(figure(part[key]) for key in names)) for name, part in found.items()]
-    return Grid(("", *(name.upper() if name == "ccc" else name for name in names)), rows)
+    return Grid(("", *(name.upper() if name == "ccc" else name for name in names)), rows, DIRECTIONS)
 
 
 def _parts(what: str, parts: Mapping[str, Any], metrics: Sequence[str]) -> Grid:

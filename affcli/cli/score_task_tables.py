@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from affcli.cli.score_tables import Grid, figure, interval, signed
+from affcli.cli.score_tables import Grid, choices, figure, interval, signed
 
 LABELS = {
     "f1": "mean F1",
@@ -25,7 +25,7 @@ def grids(report: Mapping[str, Any], heads: Sequence[str]) -> list[Grid]:
     rows: list[tuple[str, ...]] = [
         (label(name), figure(report["concatenated"][name]), figure(report["mean_over_clips"][name])) for name in heads
     ]
-    found = [Grid(("", "all frames", "mean over clips"), rows, _counts(report))]
+    found = [Grid(("", "all frames", "mean over clips"), rows, (*_counts(report), *choices([report])))]
     key = next((key for key in PARTS if key in report["concatenated"]), None)
     if key:
         found.append(_classes(report) if key == "by_class" else _units(report))
@@ -50,7 +50,7 @@ def comparison(systems: Sequence[Mapping[str, Any]], heads: Sequence[str]) -> Gr
     rows = [
         (one["predictions"], *(figure(one["concatenated"][name]) for name in heads), _coverage(one)) for one in systems
     ]
-    return Grid(("predictions", *map(label, heads), "coverage"), rows)
+    return Grid(("predictions", *map(label, heads), "coverage"), rows, choices(systems))
 
 
 def differences(found: Mapping[str, Any], heads: Sequence[str]) -> Grid:

@@ -68,6 +68,14 @@ RATE = typer.Option(
 )
 
 
+TIMES = typer.Option(
+    None,
+    "--times",
+    metavar="DIR",
+    help="In place of --rate: directory of the faces or audio tables of clips without times, each of as many frames.",
+)
+
+
 def smooth(
     preds: Path = PREDS,
     out: Path | None = OUT,
@@ -77,21 +85,27 @@ def smooth(
     tune: Path | None = TUNE,
     missing: Literal["hold", "interpolate", "zero"] | None = FILLING,
     rate: str | None = RATE,
+    times: Path | None = TIMES,
     as_json: bool = typer.Option(False, "--json", help="What --tune found as JSON, as it is off a terminal."),
     force: bool = FORCE,
 ) -> None:
     """Smooth predictions over time, and find out how much smoothing is best.
 
     --smooth means what it means to predict: windows are centred, each clip is smoothed by itself, and the curves are
-    cut off at -1 and 1. Frames without a prediction stay so. Expressions and action units are kept as they are, and so
-    are standard deviations, which are those of the networks before any smoothing; a CSV file's are left out.
+    cut off at -1 and 1. At the ends of a clip windows shrink to the frames that there are: nothing is made up beyond
+    them. savgol fits a parabola (polynomials of order 2), gaussian has a standard deviation of a quarter of its window,
+    and wiener's noise is the mean variance over the clip. Windows in seconds need the times of frames, of which a CSV
+    tells none: --rate does where they are constant, --times DIR always. Frames without a prediction stay so.
+    Expressions and action units are kept as they are, and so are standard deviations, which are those of the networks
+    before any smoothing; a CSV file's are left out.
 
     --tune finds the smoothing with the highest CCC over all annotated frames, for valence and arousal apart: mean,
     gaussian or median over 0.25 to 16 s, or none. It prints it with the CCC before and after, and with --out applies
     it. Tune on validation clips and smooth test clips with what was found: on the clips that it was found on, the CCC
     flatters it a little.
 
-    Labels, which affcli import-labels and gold write, are not smoothed: they would pass for the truth.
+    Labels, which affcli import-labels and gold write, are not smoothed: they would pass for the truth. A CSV file that
+    is there already with something else in it is only replaced with --force.
     """
     from affcli.smoothing import AUTO, canonical, parse
 
@@ -110,9 +124,8 @@ def smooth(
     refuse_labels(clips)
     if missing is not None:
         clips = completed(clips, missing)
-    clips, by_rate = timed(
-        clips, rate, needed=tune is not None or any(one.unit == "s" for one in (asked or {}).values())
-    )
+    in_seconds = tune is not None or any(one.unit == "s" for one in (asked or {}).values())
+    clips, given = timed(clips, rate, times, needed=in_seconds)
     if tune is not None:
         asked, told = _tuned(clips, tune)
         if as_json or not (sys.stdout and sys.stdout.isatty()):
@@ -126,7 +139,7 @@ def smooth(
         config["tuned"] = True
     if missing is not None:
         config["missing"] = missing
-    how = How(asked, config, rate, by_rate)
+    how = How(asked, config, rate, given)
     if out.is_dir() or (out.suffix not in (".parquet", ".csv") and str(out) != "-"):
         write_each(out, clips, how, force)
     else:
@@ -183,7 +196,9 @@ def _tuned(clips: list[Affect], truth_path: Path) -> tuple[dict[str, Smoothing],
     ]
     text = tune([_curves(*pair) for pair in pairs])
     found = parse(text)
-    after = scoring.score(truth, [smoothed(one, found) for one in clips])
+    # Clips without a truth, which were told the first time, are left out by now.
+    known = clips if len(truth) == len(clips) == 1 else [by_name[one.clip] for one in truth if one.clip in by_name]
+    after = scoring.score(truth, [smoothed(one, found) for one in known])
     told = {
         "smooth": text,
         "before": _figures(before),

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from affcli.cli.own_tables import spare_inputs, spare_others
+from affcli.cli.own_tables import spare_files, spare_inputs, spare_others
 from affcli.cli.progress import progress, say
 from affcli.cli.runs import Run
+from affcli.cli.table_times import clip_times, with_times
 from affcli.errors import SchemaError, UsageError, some
 
 if TYPE_CHECKING:
@@ -35,12 +36,28 @@ def read_predictions(path: Path) -> list[Affect]:
     from affcli.labels.read import read_affect, read_stream, read_text
 
     if str(path) == "-":
-        return read_stream(sys.stdin.buffer)
-    is_table = {one.source: one.recipe is not None for one in read_affect(path)}
-    found: list[Affect] = []
+        found = read_stream(sys.stdin.buffer, beyond=True)
+        _tell_overshoot(found)
+        return found
+    every = read_affect(path, beyond=True)
+    _tell_overshoot(every)
+    is_table = {one.source: one.recipe is not None for one in every}
+    found = []
     for source, table in is_table.items():
-        found += _with_std(Path(source)) if table else read_text(Path(source))
+        found += _with_std(Path(source)) if table else read_text(Path(source), beyond=True)
     return distinct(dataclasses.replace(one, named=one.named or path.is_dir()) for one in found)
+
+
+def _tell_overshoot(clips: list[Affect]) -> None:
+    """Say how many values of text are past -1 or 1: they are smoothed as they are, and what comes of it is cut off."""
+    from affcli.labels.overshoot import overshoot
+
+    past = overshoot(clips)
+    if past is not None:
+        log.warning(
+            "%d value%s past -1 or 1 (first: %s): what is smoothed of them is cut off there",
+            *(past.count, " is" if past.count == 1 else "s are", past.first),
+        )
 
 
 def _with_std(path: Path) -> list[Affect]:
@@ -77,33 +94,43 @@ def refuse_labels(clips: list[Affect]) -> None:
         log.warning("smoothed already, and now once more: %s", some(already))
 
 
-def timed(clips: list[Affect], rate: str | None, *, needed: bool) -> tuple[list[Affect], set[str]]:
-    """The clips with the times that windows in seconds need, and the names of those that have them from `rate`.
+def timed(
+    clips: list[Affect], rate: str | None, times: Path | None, *, needed: bool
+) -> tuple[list[Affect], dict[str, Path | None]]:
+    """The clips with the times that windows in seconds need; by name, those that they are given for.
 
-    Raises UsageError where times are needed and lack, or a rate is given that nothing needs.
+    They are given by the `rate`, or by the tables in the directory `times`: with each name stands its table.  Raises
+    UsageError where times are needed and lack, or something is given that nothing needs; InputError as `with_times`.
     """
     from affcli.cli.times import exact_rate
     from affcli.clock import frame_times
 
     exact = exact_rate(rate) if rate else None
     untimed = [one.clip for one in clips if one.time_us is None]
-    if exact is not None and not (needed and untimed):
+    if rate and times:
+        raise UsageError("--rate", "stands beside --times", expected="one of them", advice="leave one out")
+    if (rate or times) and not (needed and untimed):
         why = "every clip has its times" if needed else "the windows are in frames"
-        raise UsageError(f"--rate {rate}", f"has no use: {why}", advice="leave it out")
+        option = f"--rate {rate}" if rate else f"--times {times}"
+        raise UsageError(option, f"has no use: {why}", advice="leave it out")
     if not needed or not untimed:
-        return clips, set()
+        return clips, {}
+    if times is not None:
+        tables = {one.clip: clip_times(times, one.clip) for one in clips if one.time_us is None}
+        by_table = [with_times(one, *tables[one.clip]) if one.clip in tables else one for one in clips]
+        return by_table, {clip: path for clip, (path, _) in tables.items()}
     if exact is None:
         raise UsageError(
             clips[0].source if len(clips) == 1 else f"clips {some(untimed)}",
             "have no times of frames, which windows in seconds need",
-            expected="--rate FPS, or tables with times",
-            advice="add --rate, or give windows in frames such as mean:51",
+            expected="--rate FPS, --times DIR, or tables with times",
+            advice="add one of them, or give windows in frames such as mean:51",
         )
     by_rate = [
         one if one.time_us is not None else dataclasses.replace(one, time_us=frame_times(len(one), exact))
         for one in clips
     ]
-    return by_rate, set(untimed)
+    return by_rate, dict.fromkeys(untimed)
 
 
 def completed(clips: list[Affect], missing: str) -> list[Affect]:
@@ -142,9 +169,8 @@ def smoothed(one: Affect, how: Mapping[str, Smoothing]) -> Affect:
 
     time_us = np.arange(len(one), dtype=np.int64) if one.time_us is None else one.time_us
     curves = {
-        name: np.clip(smooth_known(getattr(one, name), time_us, how[name]), LOW, HIGH)
-        for name in DIMENSIONS
-        if name in how
+        name: np.clip(smooth_known(curve, time_us, how[name]) if name in how else curve, LOW, HIGH)
+        for name, curve in ((name, getattr(one, name)) for name in DIMENSIONS)
     }
     return dataclasses.replace(one, **curves)  # type: ignore[arg-type]
 
@@ -156,21 +182,30 @@ class How:
     smoothings: Mapping[str, Smoothing]
     config: Mapping[str, object]
     rate: str | None
-    timed: set[str]  # clips that have their times from the rate
+    timed: Mapping[str, Path | None]  # clips that have their times from the rate, or from a table
 
     def recipe(self, one: Affect) -> Recipe:
         """How one clip is made; its own account is the parent."""
         from affcli import recipes
         from affcli.cli.times import exact_rate
 
-        rate = {"rate": str(exact_rate(self.rate))} if self.rate and one.clip in self.timed else {}
-        return recipes.recipe(STEP, {**self.config, **rate}, parents=[one.recipe] if one.recipe else [])
+        times = {}
+        if one.clip in self.timed:
+            times = {"rate": str(exact_rate(self.rate))} if self.rate else {"frames": "of the video"}
+        return recipes.recipe(STEP, {**self.config, **times}, parents=[one.recipe] if one.recipe else [])
+
+    def times(self, clips: list[Affect]) -> list[dict[str, str]]:
+        """The tables that tell the times of clips, as inputs."""
+        from affcli import recipes
+
+        return [recipes.source(path) | {"holds": "times"} for one in clips if (path := self.timed.get(one.clip))]
 
 
 def _inputs(clips: list[Affect]) -> list[dict[str, str]]:
+    """The files of clips; of a pipe there is none."""
     from affcli import recipes
 
-    return [recipes.source(Path(source)) for source in dict.fromkeys(one.source for one in clips)]
+    return [recipes.source(Path(source)) for source in dict.fromkeys(one.source for one in clips) if source != STDIN]
 
 
 def write_each(out: Path, clips: list[Affect], how: How, force: bool) -> None:
@@ -179,20 +214,21 @@ def write_each(out: Path, clips: list[Affect], how: How, force: bool) -> None:
     from affcli.clips import table_path
     from affcli.schemas import AFFECT
 
-    run, read = Run(len(clips)), {one.source for one in clips}
-    inputs: dict[str, list[dict[str, str]]] = {}
+    run, read = Run(len(clips), once=True), {one.source for one in clips}
+    read_from: dict[str, list[dict[str, str]]] = {}
     for one in progress(clips, STEP, "clip", len(clips)):
         with run.clip():
             path, recipe = table_path(out, one.clip, "affect"), how.recipe(one)
             spare_others(path, STEP)
             spare_inputs(path, read)
-            if one.source not in inputs:
-                inputs[one.source] = [] if one.source == STDIN else _inputs([one])
-            if not force and tables.keep(path, AFFECT, recipe, inputs[one.source]):
+            if one.source not in read_from:
+                read_from[one.source] = _inputs([one])
+            inputs = read_from[one.source] + how.times([one])
+            if not force and tables.keep(path, AFFECT, recipe, inputs):
                 run.keep()
                 continue
             columns = smoothed(one, how.smoothings).columns()
-            tables.write(path, AFFECT, columns, recipe=recipe, inputs=inputs[one.source], facts={})
+            tables.write(path, AFFECT, columns, recipe=recipe, inputs=inputs, facts={})
     run.close()
 
 
@@ -218,7 +254,7 @@ def write_one(out: Path, clips: list[Affect], how: How, force: bool) -> None:
             )
         spare_others(out, STEP)
         spare_inputs(out, read)
-        inputs = [] if clips[0].source == STDIN else _inputs(clips)
+        inputs = _inputs(clips) + how.times(clips)
         if not force and tables.keep(out, AFFECT, recipe, inputs):
             say(f"{out}: up to date")
             return
@@ -237,5 +273,12 @@ def write_one(out: Path, clips: list[Affect], how: How, force: bool) -> None:
         write_csv(sys.stdout, every)
         return
     spare_inputs(out, read)
+    if out.exists() and not force:
+        text = io.StringIO(newline="")
+        write_csv(text, every)
+        if out.is_file() and out.read_bytes() == text.getvalue().encode():
+            say(f"{out}: up to date")
+            return
+        spare_files(out, [out], force=force)
     with replacing(out) as file, io.TextIOWrapper(file, encoding="utf-8", newline="") as stream:
         write_csv(stream, every)

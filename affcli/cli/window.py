@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 FEATURES = typer.Argument(
-    ..., metavar="FEATURES...", help="Directories and tables of features; every encoder in them is a feature set."
+    ..., metavar="FEATURES", help="Directories and tables of features; every encoder in them is a feature set."
 )
 OUT = typer.Option(..., "--out", "-o", help="The windows table to write (.parquet).")
 LABELS = typer.Option(

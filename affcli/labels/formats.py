@@ -79,6 +79,15 @@ def _other_kinds(path: Path) -> set[str]:
     return {kind for kind in (".json", ".arff") if next(_below(path, (kind,)), None)}
 
 
+def beside_texts(path: Path) -> dict[str, list[str]]:
+    """The JSON and ARFF files in a directory that has text files, and below it, by their format."""
+    if not path.is_dir() or not _texts(path):
+        return {}
+    kinds = {"afew-va": (".json",), "arff": (".arff",)}
+    files = {name: sorted(str(file.relative_to(path)) for file in _below(path, kind)) for name, kind in kinds.items()}
+    return {name: found for name, found in files.items() if found}
+
+
 def column_of_times(path: Path) -> str:
     """The column of times of a CSV file that does not count frames: a line of it may be no frame.  "" where none is."""
     names = [cell.strip().lower() for cell in _first_line(path).split(",")]

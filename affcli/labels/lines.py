@@ -77,7 +77,7 @@ def parse(text: str, layout: Layout, source: str, stem: str, reading: Reading = 
             if not values and clip in seen:
                 raise row.wrong(f"clip '{clip}' comes again", "the lines of a clip together", "sort by clip and frame")
             if row.frame is not None and row.frame != len(values):
-                raise _misplaced(row, len(values))
+                raise _late(row, text, layout) if not values and row.frame == 1 else _misplaced(row, len(values))
             values.append((row.valence, row.arousal, row.expression))
         seen.add(clip)
         valence, arousal, classes = np.array(values, dtype=np.float64).T.copy()
@@ -152,7 +152,7 @@ def _row(cells: dict[str, str], source: str, line: int, stem: str, reading: Read
             )
         value = float(cell) if cell else math.nan
         if reading.refuses(value):
-            raise _off(row, f"{name} is {cell[:40]}", reading)
+            raise _off(row, f"{name} is {cell[:40]}", reading, finite=math.isfinite(value))
         values.append(value)
     number = cells.get(EXPRESSION, "")
     if number and (not re.fullmatch(r"-?\d{1,3}", number, re.ASCII) or not UNKNOWN <= int(number) < len(EXPRESSIONS)):
@@ -165,10 +165,15 @@ def _row(cells: dict[str, str], source: str, line: int, stem: str, reading: Read
     return _Row(source, line, row.clip, None if frame is None else int(frame), values[0], values[1], expression)
 
 
-def _off(row: _Row, found: str, reading: Reading) -> InputError:
-    """What is wrong with a value that `reading` refuses."""
-    if reading.plain:
-        return row.wrong(found, "-1 to 1", "convert the scale first: nothing is rescaled in silence")
+def _off(row: _Row, found: str, reading: Reading, *, finite: bool) -> InputError:
+    """What is wrong with a value that `reading` refuses; an infinite one is on no scale."""
+    if reading.plain and finite:
+        return row.wrong(
+            found,
+            "-1 to 1",
+            "mend the value; if the file has another scale, nothing is rescaled in silence: name it, by --range "
+            "gt=LOW:HIGH of affcli score, or --format csv --range LOW:HIGH of affcli import-labels",
+        )
     if reading.beyond or reading.scale is None:
         return row.wrong(found, "a finite number", "mend the value, or leave the cell empty")
     low, high = reading.bounds
@@ -176,12 +181,23 @@ def _off(row: _Row, found: str, reading: Reading) -> InputError:
     return row.wrong(found, f"{low:g} to {high:g}{missing}", "mend the value, or tell the scale that the file has")
 
 
+def _late(row: _Row, text: str, layout: Layout) -> InputError:
+    """What is wrong with a clip that begins at frame 1, in a file where every clip does, or only some."""
+    first: dict[str, str] = {}
+    for cells in itertools.islice(csv.reader(io.StringIO(text, newline="")), 1, None):
+        if len(cells) == layout.width:
+            clip = cells[layout.position["clip"]] if "clip" in layout.position else ""
+            first.setdefault(clip.strip(), cells[layout.position["frame"]].strip())
+    advice = "subtract 1 from every frame"
+    if set(first.values()) != {"1"}:
+        known = {layout.position[name]: cell for name, cell in (("clip", row.clip), ("frame", "0"))}
+        empty = ",".join(known.get(index, "") for index in range(layout.width))
+        advice = f"write the line {empty} for a frame without values, or, if its frames are counted from 1, subtract 1"
+    return row.wrong(f"frames of clip '{row.clip}' begin at 1", "0 for the first frame", advice)
+
+
 def _misplaced(row: _Row, wanted: int) -> InputError:
     """What is wrong with a frame number that is not `wanted`."""
-    if wanted == 0 and row.frame == 1:
-        return row.wrong(
-            f"frames of clip '{row.clip}' begin at 1", "0 for the first frame", "subtract 1 from every frame"
-        )
     if row.frame == wanted - 1 >= 0:
         return row.wrong(f"frame {row.frame} comes twice", f"frame {wanted}", "keep one line per frame")
     if row.frame is not None and row.frame > wanted:

@@ -213,8 +213,8 @@ def _by_name(sheet: Sheet, given: Mapping[str, str] | None, known: Mapping[str, 
         if len(at) > 1 or (given and not at):
             raise InputError(
                 sheet.path,
-                f"has {len(at) or 'no'} columns {' or '.join(names)} ({_listed(sheet)})",
-                expected="one",
+                f"has {f'{len(at)} columns' if at else 'no column'} {' or '.join(names)} ({_listed(sheet)})",
+                expected="one column of that name",
                 advice=f"name the right one: --columns {key}=NAME",
             )
         if at:

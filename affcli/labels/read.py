@@ -21,6 +21,8 @@ TEXTS = (".txt", ".csv")
 def read_affect(path: Path, *, scale: Scale | None = None, beyond: bool = False) -> list[Affect]:
     """The clips of an affect table, a CSV or Aff-Wild2 text file, or a directory of files of one of these kinds.
 
+    A directory that holds none of them itself is searched to its depths; what is hidden is passed over.
+
     Of text, valence and arousal alone: a column `expression` of foreign CSV may be anything.  An empty cell is not
     annotated.  The numbers of text are, as `labels.scales.Reading` tells,
 
@@ -37,7 +39,7 @@ def read_affect(path: Path, *, scale: Scale | None = None, beyond: bool = False)
     """
     reading = Reading(scale, beyond)
     if path.is_dir():
-        files = _files(path)
+        files = affect_files(path)
         tabular = files[0].name.endswith(TABLE)
         clips = (clip for file in files for clip in (read_table(file) if tabular else _read_text(file, reading)))
         # In a directory the file names are the clips' names, whatever else there is to go by.
@@ -54,7 +56,7 @@ def holds_tables(path: Path) -> bool:
     Raises InputError as `read_affect` where it can be neither.
     """
     if path.is_dir():
-        return _files(path)[0].name.endswith(TABLE)
+        return affect_files(path)[0].name.endswith(TABLE)
     if path.suffix == ".parquet":
         return True
     return beginning(path, 4) == b"PAR1"
@@ -79,12 +81,12 @@ def read_table(path: Path) -> list[Affect]:
     return from_table(tables.read(path, AFFECT))
 
 
-def read_text(path: Path) -> list[Affect]:
+def read_text(path: Path, *, beyond: bool = False) -> list[Affect]:
     """The clips of one text file: a .txt is an Aff-Wild2 label file, anything else CSV, whose expressions are read too.
 
-    Raises InputError where it is malformed.
+    `beyond` is that of `read_affect`.  Raises InputError where the file is malformed.
     """
-    return _parse(path, read_bytes(path), expressions=True)
+    return _parse(path, read_bytes(path), expressions=True, reading=Reading(beyond=beyond))
 
 
 def read_stream(stream: BinaryIO, *, scale: Scale | None = None, beyond: bool = False) -> list[Affect]:
@@ -115,19 +117,7 @@ def label_stems(path: Path) -> dict[str, Path]:
         if not path.exists():
             raise InputError(path, "does not exist", expected="a directory of label files", advice="check the path")
         return {_stem(path): path}
-    found: dict[str, Path] = {}
-    for file in sorted(path.rglob("*")):
-        hidden = any(part.startswith(".") for part in file.relative_to(path).parts)
-        if hidden or file.is_dir() or not (file.name.endswith(TABLE) or file.suffix.lower() in TEXTS):
-            continue
-        other = found.setdefault(_stem(file), file)
-        if other != file:
-            raise InputError(
-                file,
-                f"and {other} are both labels of '{_stem(file)}'",
-                expected="one label file for each name",
-                advice="name the directory of one kind of labels alone",
-            )
+    found = _by_stem(_below(path))
     if not found:
         raise InputError(
             path,
@@ -142,20 +132,63 @@ def _stem(file: Path) -> str:
     return file.name.removesuffix(TABLE) if file.name.endswith(TABLE) else file.stem
 
 
-def _files(path: Path) -> list[Path]:
-    """The files of the one kind that the directory `path` holds."""
+def _by_stem(files: list[Path]) -> dict[str, Path]:
+    """Label files by stem.  Raises InputError where two have one."""
+    found: dict[str, Path] = {}
+    for file in files:
+        other = found.setdefault(_stem(file), file)
+        if other != file:
+            raise InputError(
+                file,
+                f"and {other} are both labels of '{_stem(file)}'",
+                expected="one label file for each name",
+                advice="name the directory of one kind of labels alone",
+            )
+    return found
+
+
+def _below(path: Path) -> list[Path]:
+    """The visible label files and tables in the directory `path` and all below it, by name."""
+    return [
+        file
+        for file in sorted(path.rglob("*"))
+        if (file.name.endswith(TABLE) or file.suffix.lower() in TEXTS)
+        and not any(part.startswith(".") for part in file.relative_to(path).parts)
+        and not file.is_dir()
+    ]
+
+
+def held(path: Path) -> dict[str, list[Path]]:
+    """The label files and tables of a directory, or where it has none itself, of all below it, by name, of each kind.
+
+    The kinds are TABLE and TEXTS; those without a file are left out.
+    """
     kinds = {kind: _ending(path, kind) for kind in (TABLE, *TEXTS)}
-    held = {kind: files for kind, files in kinds.items() if files}
-    if not held:
-        raise _nothing(path, tuple(kinds))
-    if len(held) > 1:
+    if not any(kinds.values()):
+        for file in _below(path):
+            kinds[TABLE if file.name.endswith(TABLE) else file.suffix.lower()].append(file)
+    return {kind: files for kind, files in kinds.items() if files}
+
+
+def affect_files(path: Path) -> list[Path]:
+    """The files of the one kind that a directory holds, as `held` tells; or the file `path` itself.
+
+    Raises InputError where there is none, where kinds are mixed, or where two files below it have one stem.
+    """
+    if not path.is_dir():
+        return [path]
+    found = held(path)
+    if not found:
+        raise _nothing(path, (TABLE, *TEXTS))
+    if len(found) > 1:
         raise InputError(
             path,
-            f"holds {' and '.join(f'{len(files)} {kind}' for kind, files in held.items())} files",
+            f"holds {' and '.join(f'{len(files)} {kind}' for kind, files in found.items())} files",
             expected="files of one kind",
             advice="move one kind elsewhere, or name a single file",
         )
-    return next(iter(held.values()))
+    (files,) = found.values()
+    return [*_by_stem(files).values()]
 
 
 def _ending(path: Path, kind: str) -> list[Path]:
@@ -165,7 +198,8 @@ def _ending(path: Path, kind: str) -> list[Path]:
 
 def _nothing(path: Path, kinds: tuple[str, ...]) -> InputError:
     """What to say of a directory without files of any of the `kinds`; they may be one level deeper."""
-    deeper = [file.name for file in sorted(path.iterdir()) if file.is_dir() and any(_ending(file, k) for k in kinds)]
+    folders = [file for file in sorted(path.iterdir()) if file.is_dir() and not file.name.startswith(".")]
+    deeper = [folder.name for folder in folders if any(_ending(folder, kind) for kind in kinds)]
     advice = f"name one of its directories: {some(deeper)}" if deeper else "check the directory"
     return InputError(path, "holds no labels or predictions", expected=f"{' or '.join(kinds)} files", advice=advice)
 

@@ -123,7 +123,8 @@ class Reading:
             return known
         low, high = self.scale.low, self.scale.high
         made = (2 * known - (low + high)) / (high - low)
-        return made if self.beyond else np.clip(made, LOW, HIGH)  # rounding can miss an end by one last digit
+        clipped = np.clip(made, LOW, HIGH)  # rounding can miss an end by one last digit
+        return np.where((known < low) | (known > high), made, clipped) if self.beyond else clipped
 
 
 PLAIN = Reading()

@@ -25,7 +25,7 @@ from affcli.labels.categories import (
 )
 from affcli.labels.lines import EXPRESSION, read_bytes
 from affcli.labels.multitask import is_multitask, read_multitask
-from affcli.labels.read import TABLE, beginning, holds_tables, read_affect, read_stream, text_files
+from affcli.labels.read import TABLE, TEXTS, affect_files, beginning, held, holds_tables, read_affect, read_stream
 from affcli.labels.scales import Scale
 from affcli.labels.submissions.form import form_of
 from affcli.labels.submissions.read import read_submission
@@ -68,12 +68,10 @@ def look(path: Path) -> Source:
     where a submission is of no task.
     """
     if path.is_dir():
-        if any(not file.name.startswith(".") for file in path.glob(f"*{TABLE}")):
+        kinds = held(path)
+        if TABLE in kinds:
             return Source("tables")
-        texts, sheets = (
-            [file for file in sorted(path.glob(ending)) if not file.name.startswith(".")]
-            for ending in ("*.txt", "*.csv")
-        )
+        texts, sheets = (kinds.get(ending, []) for ending in TEXTS)
         if not texts and not sheets:
             return Source("labels")
         found = look((texts or sheets)[0])
@@ -95,9 +93,10 @@ def look(path: Path) -> Source:
     return Source("csv")
 
 
-def read_labels(path: Path, task: str, *, scale: Scale | None = None) -> TaskLabels:
-    """The clips that `path` holds, for one of TASKS; `scale` is that of valence and arousal in text, as `read_affect`.
+def read_labels(path: Path, task: str, *, scale: Scale | None = None, beyond: bool = False) -> TaskLabels:
+    """The clips that `path` holds, for one of TASKS.
 
+    `scale` and `beyond` tell of valence and arousal in CSV and Aff-Wild2 files what they tell `read_affect`.
     Multi-task labels hold every task.  Raises InputError, with the line, where a file is malformed, or the path holds
     nothing of this task; SchemaError where a table is of another kind.
     """
@@ -109,15 +108,15 @@ def read_labels(path: Path, task: str, *, scale: Scale | None = None) -> TaskLab
             path,
             f"is of the task {source.task}",
             expected=f"one of the task {task}: {_EXPECTED[task]}",
-            advice=f"name such a file, or score the task {source.task}",
+            advice=f"name such a file, or choose the task {source.task}",
         )
     if source.kind == "submission":
         form, clips = read_submission(path)
         return TaskLabels(clips, open_ended=True, classes=form.highest + 1 if task == "expr" else None)
     if source.kind == "tables" or task == "va":
-        return TaskLabels(read_affect(path, scale=scale))
+        return TaskLabels(read_affect(path, scale=scale, beyond=beyond))
     if source.kind == "csv" and task == "expr":
-        files = text_files(path)
+        files = affect_files(path)
         found = (clip for file in files for clip in _classes_of_csv(read_bytes(file), str(file), file.stem))
         return TaskLabels(distinct(dataclasses.replace(clip, named=clip.named or path.is_dir()) for clip in found))
     if source.kind == "labels" and task in ("expr", "au"):
@@ -130,10 +129,10 @@ def read_labels(path: Path, task: str, *, scale: Scale | None = None) -> TaskLab
     )
 
 
-def read_task_stream(stream: BinaryIO, task: str, *, scale: Scale | None = None) -> TaskLabels:
+def read_task_stream(stream: BinaryIO, task: str, *, scale: Scale | None = None, beyond: bool = False) -> TaskLabels:
     """The clips of CSV from a pipe.  Raises InputError where it is malformed, or CSV holds nothing of this task."""
     if task == "va":
-        return TaskLabels(read_stream(stream, scale=scale))
+        return TaskLabels(read_stream(stream, scale=scale, beyond=beyond))
     if task == "expr":
         return TaskLabels(_classes_of_csv(stream.read(), "standard input", "-"))
     raise InputError(

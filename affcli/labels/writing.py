@@ -65,10 +65,10 @@ def classes_text(affect: Affect, count: int = len(EXPRESSIONS)) -> str:
     Raises InputError where a frame is of another class.
     """
     numbers = classes_of(affect, ("expression",))[:, 0]
-    if others := int(np.count_nonzero(numbers >= count)):
+    if (numbers >= count).any():
         raise InputError(
-            affect.source,
-            f"clip '{affect.clip}' has {others} frame{'s' * (others != 1)} of class {EXPRESSIONS[int(numbers.max())]}",
+            f"{affect.source}, clip '{affect.clip}'",
+            f"has frames of class {EXPRESSIONS[int(numbers.max())]}",
             expected=f"the classes {', '.join(EXPRESSIONS[:count])}",
             advice="--drop-other writes them as not annotated, --classes 8 keeps them",
         )

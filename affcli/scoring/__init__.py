@@ -34,7 +34,7 @@ from affcli.errors import InputError, SchemaError
 from affcli.labels.affect import DIMENSIONS, UNKNOWN, Affect, distinct
 from affcli.metrics import METRICS, Moments
 from affcli.scoring.pairs import ALIGN as ALIGN
-from affcli.scoring.pairs import Pair, aligned, annotated, matched, require_known, require_predictions
+from affcli.scoring.pairs import Pair, aligned, annotated, known, matched, require_known, require_predictions
 from affcli.scoring.shards import mean_of, require_shards
 from affcli.sums import Array, clip_sums
 
@@ -85,6 +85,11 @@ class Scores:
         """
         require_shards(self, other, "missing", "align", "mask")
         return dataclasses.replace(self, clips=(*self.clips, *other.clips))
+
+    @property
+    def nowhere(self) -> tuple[str, ...]:
+        """The dimensions that no frame which was compared is annotated in; with the mask "each" there may be one."""
+        return tuple(name for name in DIMENSIONS if not any(clip.moments[name].count for clip in self.clips))
 
     def concatenated(self, metric: str) -> dict[str, float]:
         """The headline: one metric over all frames of all clips, of valence, of arousal, and the mean of both."""
@@ -168,12 +173,7 @@ def score(
     """
     require_known(missing=missing, align=align, mask=mask)
     if not any(annotated(clip, mask).any() for clip in truth):
-        raise InputError(
-            truth[0].source if truth else "ground truth",
-            "has no annotated frame",
-            expected="valence and arousal in at least one frame",
-            advice="check the ground truth, and the order PREDS GT",
-        )
+        raise _nothing_annotated(truth)
     pairs = aligned(matched(distinct(truth), distinct(prediction), mask), align, mask)
     if missing == "error":
         require_predictions(pairs)
@@ -185,6 +185,22 @@ def score(
             advice="check that the predictions are whole",
         )
     return scores
+
+
+def _nothing_annotated(truth: Sequence[Affect]) -> InputError:
+    """What to say of a truth without a frame in which both dimensions are annotated."""
+    counts = {name: sum(int(np.count_nonzero(known(clip, name))) for clip in truth) for name in DIMENSIONS}
+    alone = " and ".join(
+        f"{count} frame{'s have' if count != 1 else ' has'} {name} alone" for name, count in counts.items() if count
+    )
+    return InputError(
+        truth[0].source if truth else "ground truth",
+        f"has no frame annotated in both dimensions: {alone}" if alone else "has no annotated frame",
+        expected="valence and arousal in at least one frame",
+        advice="--mask each, of valence and arousal, scores each by its own frames"
+        if alone
+        else "check the ground truth, and the order PREDS GT",
+    )
 
 
 def restricted(truth: Sequence[Affect], where: Mapping[str, NDArray[np.bool_]]) -> list[Affect]:

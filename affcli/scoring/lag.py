@@ -59,8 +59,8 @@ def _period(truth: Affect, prediction: Affect) -> float:
     if times is None:
         raise InputError(
             truth.source or "ground truth",
-            f"clip '{truth.clip}' has no times of its frames, nor have its predictions",
-            expected="affect tables with times",
-            advice="name the tables that predict or import-labels wrote, or leave out --lag",
+            f"clip '{truth.clip}' has no times of its frames, nor has it in {prediction.source or 'its predictions'}",
+            expected="affect tables with times on either side (text has none), or --times",
+            advice="name by --times DIR the directory of the clips' faces or audio tables, or leave out --lag",
         )
     return float(np.median(np.diff(times)) if len(times) > 1 else 1) / 1e6

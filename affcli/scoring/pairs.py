@@ -132,7 +132,10 @@ def matched(truth: list[Affect], prediction: list[Affect], mask: str = "joint") 
         )
     extra = predicted.keys() - {clip.clip for clip in truth}
     if extra:
-        log.warning("predicted clips that are not in the ground truth are left out: %s", some(sorted(extra)))
+        log.warning(
+            "%s: predicted clips that are not in the ground truth are left out: %s",
+            *(_origin(prediction, "predictions"), some(sorted(extra))),
+        )
     return [(clip, predicted[clip.clip]) for clip in wanted]
 
 

@@ -1,5 +1,9 @@
 """What to do about each kind of finding in a challenge submission."""
 
+from __future__ import annotations
+
+from affcli.labels.submissions.rows import Finding
+
 ADVICE = {
     "missing-files": "write a file for each clip",
     "extra-files": "take them out",
@@ -8,6 +12,7 @@ ADVICE = {
     "line-endings": "write \\n alone",
     "separator": "write commas",
     "decimal-comma": "write points",
+    "task": "name the sample of its task, or write predictions of this one",
     "header": "copy the first line of the sample",
     "blank-lines": "take them out",
     "trailing-comma": "take the last comma away",
@@ -19,7 +24,7 @@ ADVICE = {
     "order": "write the rows in the order of the sample",
     "not-finite": "fill in a number",
     "not-a-number": "write a number, such as 0.5",
-    "not-an-integer": "write the number of the class, such as 3",
+    "not-an-integer": "write whole numbers",
     "out-of-range": "predict every row, in this range",
     "constant": "check what was read, and whether the model has learnt anything",
     "padding": "predict these frames, or interpolate",
@@ -34,3 +39,8 @@ ADVICE = {
     "column-order": "write the columns in the order of the header",
     "inverted": "write 1 for present and 0 for absent",
 }
+
+
+def advice_of(finding: Finding) -> str:
+    """What to do about a finding: what it says itself, or what is said of its kind."""
+    return finding.advice or ADVICE[finding.kind]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -17,12 +18,16 @@ from affcli.labels.submissions.sample import Sample, Wanted
 
 
 @dataclass(frozen=True)
-class Answers:
-    """A float64 (frames, columns) for each clip; how many rows were filled in, and how many values clipped."""
+class Counts:
+    """How many rows were filled in, and values clipped; how many of those rows are past the end, and of how many clips.
 
-    values: list[NDArray[np.float64]]
+    The end is that of the predictions of a clip.
+    """
+
     filled: int
     clipped: int
+    past: int
+    clips_past: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,38 +41,42 @@ class _Asked:
 
 def answer_sample(
     sample: Sample, clips: Sequence[Affect], missing: str = "error"
-) -> tuple[NDArray[np.float64], int, int]:
-    """The values of the rows of a sample, float64 (n, columns); how many rows were filled in, and values clipped.
+) -> tuple[NDArray[np.float64], Counts]:
+    """The values of the rows of a sample, float64 (n, columns); and what was done to them.
 
     `missing` says what a frame without a prediction gets: "error" refuses; "hold" the prediction before it (the first
     one, where none is before); "interpolate" the straight line between its neighbours, by frame number, and the nearest
     prediction at the ends (of classes the nearest prediction everywhere, of two the earlier); "zero" 0, which is the
-    class Neutral and an action unit that is absent.  What is predicted of frames that no row asks for helps to fill.
+    class Neutral and an action unit that is absent.  What is predicted of frames that no row asks for helps to fill;
+    frames past the last one of a clip are filled in as others are.
     Valence and arousal are clipped to [-1, 1].
 
     Raises InputError where a clip, a kind of prediction or (with "error") a frame lacks, and where a class is none of
-    the sample's; SchemaError where a clip has fewer frames than the sample asks for; UsageError for an unknown
-    `missing`.
+    the sample's; SchemaError where (with "error") a clip has fewer frames than the sample asks for; UsageError for an
+    unknown `missing`.
     """
     rows = sample.rows_of_clips()
     by_name = _by_name(clips)
     asked_of = {clip: sample.frame[at] for clip, at in zip(sample.clips, rows, strict=True)}
-    _require_clips(by_name, {clip: int(frames[-1]) + 1 for clip, frames in asked_of.items()}, sample.source)
+    lengths = {clip: int(frames[-1]) + 1 for clip, frames in asked_of.items()}
+    _require_clips(by_name, lengths, sample.source, missing)
     asked = [_Asked(sample.form, frames, by_name[clip]) for clip, frames in asked_of.items()]
-    answers = _answer(asked, missing)
+    answers, counts = _answer(asked, missing)
     values = np.empty((len(sample), len(sample.form.columns)))
-    for at, answered in zip(rows, answers.values, strict=True):
+    for at, answered in zip(rows, answers, strict=True):
         values[at] = answered
-    return values, answers.filled, answers.clipped
+    return values, counts
 
 
-def answer_clips(wanted: Sequence[Wanted], clips: Sequence[Affect], source: str, missing: str = "error") -> Answers:
-    """The values of every frame of each clip that is wanted; otherwise as `answer_sample`.
+def answer_clips(
+    wanted: Sequence[Wanted], clips: Sequence[Affect], source: str, missing: str = "error"
+) -> tuple[list[NDArray[np.float64]], Counts]:
+    """The values of every frame of each clip that is wanted, float64 (frames, columns); otherwise as `answer_sample`.
 
     `source` names, in messages, what says how many frames there are.
     """
     by_name = _by_name(clips)
-    _require_clips(by_name, {one.clip: one.frames or 0 for one in wanted}, source)
+    _require_clips(by_name, {one.clip: one.frames or 0 for one in wanted}, source, missing)
     asked = []
     for one in wanted:
         affect = by_name[one.clip]
@@ -79,8 +88,8 @@ def _by_name(clips: Sequence[Affect]) -> dict[str, Affect]:
     return {affect.clip: affect for affect in distinct(clips)}
 
 
-def _require_clips(clips: dict[str, Affect], frames: dict[str, int], source: str) -> None:
-    """Raise where a clip is not predicted, or has fewer frames than are asked for (0 is any number)."""
+def _require_clips(clips: dict[str, Affect], frames: dict[str, int], source: str, missing: str) -> None:
+    """Raise where a clip is not predicted, or, with "error", has fewer frames than are asked for (0 is any number)."""
     origin = _origin(clips.values())
     lacking = [clip for clip in frames if clip not in clips]
     if lacking:
@@ -92,13 +101,14 @@ def _require_clips(clips: dict[str, Affect], frames: dict[str, int], source: str
             advice=f"predict them; clips are matched by name (predicted: {some(clips) or 'none'})",
         )
     short = [clip for clip, count in frames.items() if len(clips[clip]) < count]
-    if short:
+    if short and missing == "error":
         others = f" (and {len(short) - 1} other clip{'s' * (len(short) > 2)} too few)" if len(short) > 1 else ""
         raise SchemaError(
             clips[short[0]].source or origin,
             f"clip '{short[0]}' has {len(clips[short[0]])} frames{others}",
             expected=f"{frames[short[0]]}, as {source} asks for",
-            advice="predict every decoded frame: affcli probe tells how many there are",
+            advice="predict every decoded frame: affcli probe tells how many there are; or --missing hold, interpolate "
+            "or zero fills in what is past the end",
         )
 
 
@@ -107,9 +117,11 @@ def _origin(clips: Iterable[Affect]) -> str:
     return os.path.commonpath(sources) if sources else "predictions"
 
 
-def _answer(asked: Sequence[_Asked], missing: str) -> Answers:
+def _answer(asked: Sequence[_Asked], missing: str) -> tuple[list[NDArray[np.float64]], Counts]:
     if missing not in MISSING:
         raise UsageError(f"missing={missing}", "is unknown", expected=", ".join(MISSING), advice="choose one")
+    past = [int(np.count_nonzero(one.frames >= len(one.affect))) for one in asked]
+    asked = [_lengthened(one) for one in asked]
     every = [_curves(one.affect, one.form) for one in asked]
     lacking = [np.isnan(curves[one.frames]).any(axis=1) for one, curves in zip(asked, every, strict=True)]
     count = sum(int(at.sum()) for at in lacking)
@@ -131,7 +143,13 @@ def _answer(asked: Sequence[_Asked], missing: str) -> Answers:
         clipped += int(np.count_nonzero((numbers < LOW) | (numbers > HIGH)))
         np.clip(numbers, LOW, HIGH, out=numbers)
         every[i] = rows
-    return Answers(every, count, clipped)
+    return every, Counts(count, clipped, sum(past), sum(map(bool, past)))
+
+
+def _lengthened(one: _Asked) -> _Asked:
+    """A clip that has every frame that is asked for, those past its end without a prediction."""
+    length = int(one.frames.max(initial=-1)) + 1
+    return one if length <= len(one.affect) else dataclasses.replace(one, affect=one.affect.resized(length))
 
 
 def _filled_clip(one: _Asked, curves: NDArray[np.float64], missing: str) -> NDArray[np.float64]:

@@ -18,6 +18,7 @@ from affcli.labels.submissions.text import blocks, replaced
 _NOT_FINITE = ("nan", "inf", "infinity")
 # What may be wrong with one cell, as bits: several things at once.
 _NO_NUMBER, _NO_END, _NO_INTEGER, _OUTSIDE = 1, 2, 4, 8
+_CLASS, _ZERO_OR_ONE = "write the number of the class, such as 3", "write 0 (absent) or 1 (present)"
 _SAID = {
     _NO_END: ("not-finite", "cells that are NaN or infinite"),
     _NO_NUMBER: ("not-a-number", "cells that are no number"),
@@ -64,7 +65,9 @@ def read_cells(rows: Rows, form: Form) -> tuple[NDArray[np.float64], list[Findin
             row, place = found[0].tolist()
             column, cell = form.columns[place], rows.tails[row].as_py().split(",")[place].strip()
             told = _told(bit, said, form, column, cell)
-            findings.append(Finding(kind, int(rows.lines[row]), len(found), told))
+            classes = bit != _OUTSIDE and place >= k
+            advice = (_ZERO_OR_ONE if form.highest_of(column) == 1 else _CLASS) if classes else ""
+            findings.append(Finding(kind, int(rows.lines[row]), len(found), told, advice=advice))
     values[wrong != 0] = np.nan
     return values, findings
 

@@ -7,20 +7,27 @@ is said only where it cannot well be chance: since classes stay for many frames,
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from affcli.errors import some
 from affcli.labels.affect import EXPRESSIONS
-from affcli.labels.submissions.reference import SHORTEST
+from affcli.labels.submissions.evidence import (
+    FEW,
+    LONG,
+    SHORTEST,
+    TELLING,
+    clear_classes,
+    overwhelming_classes,
+    runs,
+    unlike,
+)
 from affcli.labels.submissions.rows import Finding
 from affcli.labels.submissions.sample import Sample
 
-# Of classes: gain in agreement, and in standard errors, where each run of one class counts once.
-CLASS_GAIN, CLASS_ERRORS = 0.2, 4.0
 _ROWS_AT_ONCE = 1 << 15
+UNLIKE = 7.0  # runs of one length that are enough for a few clips, where nine tenths agree and a fourth would by chance
 SURE = 0.9  # agreement of any other numbering, which is chosen to agree
 CHANCE_ERRORS = 3.0  # by how many standard errors agreement must be below chance, and less than half of it
 # Other orders of classes that networks have, by the name of the class in the order of the challenge.
@@ -44,7 +51,7 @@ def class_findings(
     findings = []
     if "expression" in columns:
         place = columns.index("expression")
-        findings += _expressions(values[:, place], truth[:, place], lines, sample.form.highest + 1)
+        findings += _expressions(sample, values[:, place], truth[:, place], lines)
     units = [i for i, name in enumerate(columns) if i >= sample.form.numbers and name != "expression"]
     if units:
         findings += _action_units([columns[i] for i in units], values[:, units], truth[:, units], lines)
@@ -52,7 +59,7 @@ def class_findings(
 
 
 def _expressions(
-    values: NDArray[np.float64], truth: NDArray[np.float64], lines: NDArray[np.int64], classes: int
+    sample: Sample, values: NDArray[np.float64], truth: NDArray[np.float64], lines: NDArray[np.int64]
 ) -> list[Finding]:
     """Classes that are those of the reference in another order; or hardly ever those of the reference."""
     at = np.flatnonzero(~(np.isnan(values) | np.isnan(truth)))
@@ -63,29 +70,79 @@ def _expressions(
     np.add.at(counts, (said, true), 1 / len(at))
     equal, chance = float(counts.trace()), float(counts.sum(axis=1) @ counts.sum(axis=0))
     line = int(lines[at].min())
+    orders = _orders(sample.form.highest + 1)
     agreed = {
         name: float(sum(counts[number, true_class] for number, true_class in enumerate(order)))
-        for name, order in _orders(classes).items()
+        for name, order in orders.items()
     }
     best = max(agreed, key=agreed.__getitem__)
+    far = _far_better(sample, values, truth, np.array(orders[best]))
     there = np.unique(said).tolist()
     likely = counts[there].argmax(axis=1).tolist()  # the class that each number mostly is in the reference
     one_to_one = float(counts[there, likely].sum())
     if len(set(likely)) == len(there) and one_to_one >= SURE and one_to_one > agreed[best] + 1e-9:
         best = "numbered otherwise, " + some(f"{a} for {b}" for a, b in zip(there, likely, strict=True) if a != b)
-        agreed[best] = one_to_one
-    if _clear_classes(agreed[best] - equal, said, true):
+        agreed[best], far = one_to_one, False
+    if far or clear_classes(agreed[best] - equal, said, true):
         told = (
             f"the classes seem to be {best}: {equal:.1%} of them are those of the reference, "
             f"{agreed[best]:.1%} if that is undone"
         )
         return [Finding("class-order", line, len(at), told)]
-    error = (chance * (1 - chance) / _runs(said, true)) ** 0.5
+    error = (chance * (1 - chance) / runs(said, true)) ** 0.5
     if equal < chance / 2 and chance - equal >= CHANCE_ERRORS * error:
         told = f"{equal:.1%} of the classes are those of the reference, {chance:.1%} by chance"
         told += ": is it argmin for argmax?"
         return [Finding("below-chance", line, len(at), told)]
     return []
+
+
+def _far_better(
+    sample: Sample, values: NDArray[np.float64], truth: NDArray[np.float64], order: NDArray[np.int64]
+) -> bool:
+    """Whether the classes agree so much better in another order that a few clips tell."""
+    said, true, place = _known(sample, np.concatenate(sample.rows_of_clips()), values, truth)
+    count = np.bincount(place, minlength=len(sample.clips))
+    share = [
+        np.bincount(place, equal, len(count)) / np.maximum(count, 1) for equal in (said == true, order[said] == true)
+    ]
+    of = [np.bincount(x, minlength=len(order)) / len(said) for x in (order[said], true)]
+    return overwhelming_classes(share[0], share[1], count, float(of[0] @ of[1]), unlike(said, true, place))
+
+
+def _known(
+    sample: Sample, rows: NDArray[np.int64], values: NDArray[np.float64], truth: NDArray[np.float64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int32]]:
+    """The classes of those of the `rows` that have one on both sides, and their clips."""
+    at = rows[~(np.isnan(values) | np.isnan(truth))[rows]]
+    return values[at].astype(np.int64), truth[at].astype(np.int64), sample.place[at]
+
+
+def unjudged_classes(sample: Sample, values: NDArray[np.float64], truth: NDArray[np.float64]) -> list[str]:
+    """Why the reference cannot tell how classes stand, where it cannot; nothing where it can, or where they agree."""
+    columns, rows = sample.form.columns, np.concatenate(sample.rows_of_clips())
+    told, changes = [], {}
+    for place, name in list(enumerate(columns))[sample.form.numbers :]:
+        said, true, of = _known(sample, rows, values[:, place], truth[:, place])
+        count = runs(said, true) if len(said) >= SHORTEST else 0
+        if len(said) >= SHORTEST and np.mean(said == true) >= SURE:
+            count = TELLING
+        if name != "expression":
+            changes[name] = count
+            continue
+        long = int((np.bincount(of, minlength=1) >= LONG).sum())
+        if count < TELLING and (long < FEW or unlike(said, true, of) < UNLIKE):
+            told.append(
+                f"the reference has {long} clip{'s' * (long != 1)} of {LONG} frames or more, and {count} runs of one "
+                f"class, of the submission: too few to tell another order of classes by, expected {FEW} clips of "
+                f"several classes, or {TELLING} runs"
+            )
+    if changes and max(changes.values()) < TELLING:
+        told.append(
+            f"the reference has at most {max(changes.values())} runs of one value of an action unit of the submission: "
+            f"too few to tell swapped or inverted units by, expected {TELLING}"
+        )
+    return told
 
 
 def _orders(classes: int) -> dict[str, list[int]]:
@@ -109,7 +166,7 @@ def _action_units(
     findings, inverted = [], []
     for place in range(count):
         at = ~(np.isnan(values[:, place]) | np.isnan(truth[:, place]))
-        if _clear_classes(-phi[place, place], values[at, place], truth[at, place]):
+        if clear_classes(-phi[place, place], values[at, place], truth[at, place]):
             inverted.append(place)
     # In the column of another, where each of the two is the other's best, and it is not one pair alone.
     elsewhere = []
@@ -117,9 +174,7 @@ def _action_units(
         best = int(phi[place].argmax())
         at = ~(np.isnan(values[:, place]) | np.isnan(truth[:, best]))
         mutual = best != place and int(phi[:, best].argmax()) == place
-        if mutual and _clear_classes(
-            phi[place, best] - max(phi[place, place], 0.0), values[at, place], truth[at, best]
-        ):
+        if mutual and clear_classes(phi[place, best] - max(phi[place, place], 0.0), values[at, place], truth[at, best]):
             elsewhere.append((place, best))
     if len(elsewhere) > 1:
         told = "action units in the columns of others, by the reference (phi there, and as they are): " + some(
@@ -151,13 +206,3 @@ def _phi(values: NDArray[np.float64], truth: NDArray[np.float64]) -> NDArray[np.
     spread = said * (rows - said) * true * (rows - true)
     known = (rows >= SHORTEST) & (spread > 0)
     return np.where(known, (rows * both - said * true) / np.sqrt(np.where(known, spread, 1.0)), 0.0)
-
-
-def _clear_classes(gain: float, said: NDArray[Any], true: NDArray[Any]) -> bool:
-    """Whether a gain in agreement is too large for chance: each run of one class, of the steadier side, counts once."""
-    return bool(gain >= max(CLASS_GAIN, CLASS_ERRORS / _runs(said, true) ** 0.5))
-
-
-def _runs(said: NDArray[Any], true: NDArray[Any]) -> int:
-    """How many runs of one class the steadier side has."""
-    return min(1 + int(np.count_nonzero(x[1:] != x[:-1])) for x in (said, true))

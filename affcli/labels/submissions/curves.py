@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
 from affcli.errors import some
-from affcli.labels.submissions.classes import class_findings
-from affcli.labels.submissions.reference import SHORTEST, reference_findings
+from affcli.labels.submissions.classes import class_findings, unjudged_classes
+from affcli.labels.submissions.evidence import SHORTEST
+from affcli.labels.submissions.reference import reference_findings, unjudged_numbers
 from affcli.labels.submissions.rows import Finding
 from affcli.labels.submissions.sample import Sample
 
@@ -34,6 +37,19 @@ def curve_findings(
     if truth is not None:
         findings += reference_findings(sample, values, truth, lines) + class_findings(sample, values, truth, lines)
     return findings
+
+
+def unjudged(
+    sample: Sample, values: NDArray[np.float64], truth: NDArray[np.float64], findings: Sequence[Finding]
+) -> list[str]:
+    """What the reference is too small to tell, in one line for each kind of curves; nothing of what it has told."""
+    kinds = {one.kind for one in findings}
+    told = []
+    if sample.form.numbers and not kinds & {"swapped", "reversed", "opposite"}:
+        told.append(unjudged_numbers(sample, values, truth))
+    if not kinds & {"class-order", "below-chance", "column-order", "inverted"}:
+        told += unjudged_classes(sample, values, truth)
+    return [one for one in told if one]
 
 
 def _constant(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +20,7 @@ from affcli.errors import InputError, some
 from affcli.labels.affect import Affect
 from affcli.labels.categories import category_files
 from affcli.labels.submissions.cells import read_cells
-from affcli.labels.submissions.curves import curve_findings
+from affcli.labels.submissions.curves import curve_findings, unjudged
 from affcli.labels.submissions.form import Form
 from affcli.labels.submissions.reference import reference_values
 from affcli.labels.submissions.rows import Finding, Rows, read_rows
@@ -29,16 +29,25 @@ from affcli.labels.submissions.sample import Sample, Wanted
 _PLACE = re.compile(r"(?:.*[/\\])?([^/\\]+)[/\\](\d{1,9})(?:\.\w+)?", re.ASCII)
 
 
-def lint(path: Path, sample: Sample, reference: Sequence[Affect] | None = None) -> list[Finding]:
+Tell = Callable[[str], object]
+
+
+def lint(
+    path: Path, sample: Sample, reference: Sequence[Affect] | None = None, tell: Tell = lambda _: None
+) -> list[Finding]:
     """Everything that is wrong with the submission in the file `path`, in the order of its first lines within a kind.
 
     `reference`, predictions or labels of the same clips, tells whether columns are swapped, curves turned round or
-    shifted, classes in another order and action units inverted.  Raises InputError where the file cannot be read, is
-    empty or no text, or where the reference has no clip in common with the sample; UsageError where it lacks what the
-    sample's task needs.
+    shifted, classes in another order and action units inverted; where it is too small to tell that, `tell` is called
+    with a line that says so.  Of a submission of another task the cells are not looked at.
+
+    Raises InputError where the file cannot be read, is empty or no text, or where the reference has no clip in common
+    with the sample; UsageError where it lacks what the sample's task needs.
     """
     rows, findings = read_rows(path, sample.form, sample.pictures)
     place, against = _against_sample(rows, sample)
+    if rows.other_task:
+        return findings + against
     values, cells = read_cells(rows, sample.form)
     # Curves are looked at in the rows of the sample: what lacks is NaN there, and has been told.
     curves, where = values, rows.lines
@@ -49,10 +58,16 @@ def lint(path: Path, sample: Sample, reference: Sequence[Affect] | None = None) 
         curves[place[known]], where[place[known]] = values[known], rows.lines[known]
     del rows
     truth = None if reference is None else reference_values(sample, reference)
-    return findings + against + cells + curve_findings(sample, curves, where, truth)
+    found = curve_findings(sample, curves, where, truth)
+    if truth is not None:
+        for line in unjudged(sample, curves, truth, found):
+            tell(line)
+    return findings + against + cells + found
 
 
-def lint_files(path: Path, wanted: Sequence[Wanted], reference: Sequence[Affect] | None = None) -> list[Finding]:
+def lint_files(
+    path: Path, wanted: Sequence[Wanted], reference: Sequence[Affect] | None = None, tell: Tell = lambda _: None
+) -> list[Finding]:
     """Everything that is wrong with a submission of a file for each clip, in the directory `path`.
 
     A finding tells the first file that it is in; otherwise as `lint`.  Raises InputError where the directory holds no
@@ -70,6 +85,10 @@ def lint_files(path: Path, wanted: Sequence[Wanted], reference: Sequence[Affect]
             rows, text = read_rows(file, one.form, None)
         except InputError as error:
             found.append([Finding("unreadable", 1, 1, f"files that cannot be read ({error.found})", file.name)])
+            continue
+        if rows.other_task:
+            here = [*text, *_rows_counted(rows, one)]
+            found.append([dataclasses.replace(finding, file=file.name) for finding in here])
             continue
         count = len(rows.tails) if one.frames is None else one.frames
         numbers, cells = read_cells(rows, form)
@@ -92,7 +111,11 @@ def lint_files(path: Path, wanted: Sequence[Wanted], reference: Sequence[Affect]
     curves = np.concatenate(values)
     sample = _sample_of(path, form, [file.stem for file in names], frames)
     truth = None if reference is None else reference_values(sample, reference)
-    for finding in curve_findings(sample, curves, every, truth):
+    of_curves = curve_findings(sample, curves, every, truth)
+    if truth is not None:
+        for told in unjudged(sample, curves, truth, of_curves):
+            tell(told)
+    for finding in of_curves:
         i, line = divmod(finding.line, longest)
         findings.append(dataclasses.replace(finding, line=line, file=names[i].name))
     return findings

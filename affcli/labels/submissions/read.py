@@ -26,7 +26,7 @@ def read_submission(path: Path) -> tuple[Form, list[Affect]]:
     name, and those of -5 (valence, arousal) or -1 (classes), are not predicted.  Raises InputError, with the line,
     where a row is not in order: its picture, how many values it has, or a value.
     """
-    sample = read_sample(path)
+    sample = read_sample(path, "mend the row, or take it out: affcli lint-submission tells all that are not in order")
     tails = [pc.utf8_rtrim(split_first(block)[1], " ,") for block in read_lines(path, "a submission")]
     rows = joined(tails).take(pa.array(sample.lines - 1))
     values = _values(path, rows, sample.lines, sample.form)

@@ -1,7 +1,6 @@
 """A challenge submission beside predictions or labels of the same clips: what agrees better another way round.
 
-Agreement is Pearson's correlation.  Something is said only where it cannot well be chance: curves of one clip agree by
-chance, however long they are, as far as they change slowly, so that it is the clips that count.
+Agreement is Pearson's correlation.  Something is said only where it cannot well be chance, as `evidence` tells.
 """
 
 from __future__ import annotations
@@ -13,17 +12,15 @@ from numpy.typing import NDArray
 
 from affcli.errors import InputError, UsageError, some
 from affcli.labels.affect import UNKNOWN, Affect, distinct
+from affcli.labels.submissions.evidence import CLIPS, FEW, FEW_AGREE, LONG, SHORTEST, clear, overwhelming
 from affcli.labels.submissions.rows import Finding
 from affcli.labels.submissions.sample import Sample
 
 Clips = list[tuple[str, NDArray[np.int64]]]
 
-SHORTEST = 10  # rows of a clip, or of a file, below which a curve tells nothing
 # Of one clip: correlation, mean of valence and arousal, from which on it is said to be turned round, and by how much
 # that is then better. Of pairs of random walks of 10 steps, 1 in 10,000 agrees so well by chance; of 30 or more, none.
 AGREES, BETTER = 0.95, 0.5
-# Of many clips: how many there must be, by how much the mean gains over them, and that over its standard error.
-CLIPS, GAIN, ERRORS = 10, 0.1, 5.0
 SHIFTS = (1, -1, 2, -2, 3, -3, 4, -4, 5, -5)  # rows
 MOVED, ROWS_MOVED = 0.01, 3  # squared differences that a shift leaves, and rows that must differ without it
 
@@ -79,6 +76,28 @@ def reference_findings(
     return findings
 
 
+def unjudged_numbers(sample: Sample, values: NDArray[np.float64], truth: NDArray[np.float64]) -> str:
+    """Why the reference cannot tell how the curves stand, where it cannot; "" where it can, or where they agree."""
+    k = sample.form.numbers
+    known = _known(list(zip(sample.clips, sample.rows_of_clips(), strict=True)), values[:, :k], truth[:, :k])
+    long = sum(len(rows) >= LONG for _, rows in known)
+    agree = bool(known) and all(_agreement(values[rows], truth[rows]) >= AGREES for _, rows in known)
+    if long >= FEW or len(known) >= CLIPS or agree:
+        return ""
+    return (
+        f"the reference has {long} clip{'s' * (long != 1)} of {LONG} frames or more of the submission: too few to tell "
+        f"swapped columns, curves that run backwards or opposite signs by, expected {FEW} of them, or {CLIPS} of "
+        f"{SHORTEST} frames"
+    )
+
+
+def _known(clips: Clips, values: NDArray[np.float64], truth: NDArray[np.float64]) -> Clips:
+    """The rows of clips that have numbers on both sides, where they are SHORTEST or more."""
+    both = ~np.isnan((values + truth).sum(axis=1))
+    known = [(clip, rows[both[rows]]) for clip, rows in clips]
+    return [(clip, rows) for clip, rows in known if len(rows) >= SHORTEST]
+
+
 def _moved(
     clips: Clips, values: NDArray[np.float64], truth: NDArray[np.float64], lines: NDArray[np.int64], *, backwards: bool
 ) -> list[Finding]:
@@ -125,9 +144,7 @@ def _numbers(
     lines: NDArray[np.int64],
 ) -> list[Finding]:
     """Columns, or curves of clips, that agree with the reference better when they are turned back."""
-    both = ~np.isnan((values + truth).sum(axis=1))
-    known = [(clip, rows[both[rows]]) for clip, rows in clips]
-    known = [(clip, rows) for clip, rows in known if len(rows) >= SHORTEST]
+    known = _known(clips, values, truth)
     if not known:
         return []
     every = np.concatenate([rows for _, rows in known])
@@ -135,10 +152,10 @@ def _numbers(
     straight, crossed = _agreement(values[every], truth[every]), _agreement(values[every][:, ::-1], truth[every])
     # Two curves that go together agree crossed, too: what counts is the part of what lacks to 1.
     exact = crossed >= AGREES and crossed > straight + (1 - straight) / 2
-    gains = [
-        _agreement(values[rows][:, ::-1], truth[rows]) - _agreement(values[rows], truth[rows]) for _, rows in known
-    ]
-    if exact or (crossed > straight and _clear(gains)):
+    each = np.array([_agreement(values[rows], truth[rows]) for _, rows in known])
+    other = np.array([_agreement(values[rows][:, ::-1], truth[rows]) for _, rows in known])
+    far = overwhelming(each, other, [len(rows) for _, rows in known], 2)
+    if exact or (crossed > straight and (far or clear(other - each))):
         told = (
             "valence and arousal seem to be swapped: correlation with the reference, mean of both, "
             f"{straight:.2f} as they are and {crossed:.2f} the other way round"
@@ -155,8 +172,9 @@ def _turned(
     forward = np.array([[correlation(values[r, c], truth[r, c]) for c in range(2)] for _, r in clips])
     back = np.array([[correlation(values[r, c][::-1], truth[r, c]) for c in range(2)] for _, r in clips])
     first = np.array([int(lines[rows].min()) for _, rows in clips])
+    lengths = [len(rows) for _, rows in clips]
     findings = []
-    if _clear((back - forward).mean(axis=1)):
+    if clear((back - forward).mean(axis=1)) or overwhelming(forward.mean(axis=1), back.mean(axis=1), lengths, 2):
         told = (
             f"the curves of {len(clips)} clips run backwards in time, by the reference: mean correlation "
             f"{forward.mean():.2f} as they are and {back.mean():.2f} from last to first"
@@ -172,7 +190,15 @@ def _turned(
             )
         findings += _some_clips("reversed", "run backwards in time", clips, at, back.mean(axis=1), first)
     every = [len(clips) > 1 and bool((curve <= -AGREES).all()) for curve in forward.T]
-    opposite = [column for column in range(2) if _clear(-forward[:, column]) or every[column]]
+    both = overwhelming(forward.mean(axis=1), -forward.mean(axis=1), lengths, 2)
+    opposite = [
+        column
+        for column, curve in enumerate(forward.T)
+        if clear(-curve)
+        or overwhelming(curve, -curve, lengths, 1)
+        or (both and curve.mean() <= -FEW_AGREE[1])
+        or every[column]
+    ]
     for column in opposite:
         told = (
             f"{sample.form.columns[column]} seems to have the opposite sign: mean correlation with the reference over "
@@ -199,15 +225,6 @@ def _some_clips(
     told = f"clips whose curves {said}, by the reference (correlation that way at least {least:.2f}): "
     told += some(clip for (clip, _), yes in zip(clips, at.tolist(), strict=True) if yes)
     return [Finding(kind, int(first[at].min()), int(at.sum()), told)]
-
-
-def _clear(gains: Sequence[float] | NDArray[np.float64]) -> bool:
-    """Whether gains, one for each clip, are too large and too alike for chance."""
-    count = len(gains)
-    if count < CLIPS:
-        return False
-    mean, spread = float(np.mean(gains)), float(np.std(gains, ddof=1))
-    return mean >= GAIN and mean * count**0.5 >= ERRORS * spread
 
 
 def _agreement(values: NDArray[np.float64], truth: NDArray[np.float64]) -> float:

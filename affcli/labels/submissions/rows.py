@@ -6,6 +6,7 @@ one mistake is not reported a second time as a hundred thousand rows that lack.
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,10 +17,11 @@ from numpy.typing import NDArray
 
 from affcli.errors import InputError
 from affcli.labels.lines import read_bytes
-from affcli.labels.submissions.form import Form
+from affcli.labels.submissions.form import Form, form_of
 from affcli.labels.submissions.text import has_text, joined, lines_of, replaced, split_first
 
 _BOM = b"\xef\xbb\xbf"
+_REORDER = "put the columns in the order of the sample, the values with them"
 _SEPARATORS = {";": "semicolons", "\t": "tabs"}
 _DECIMAL = r'^\s*"?([+-]?\d),(\d+)"?\s*,\s*"?([+-]?\d),(\d+)"?\s*$'
 
@@ -28,7 +30,8 @@ _DECIMAL = r'^\s*"?([+-]?\d),(\d+)"?\s*,\s*"?([+-]?\d),(\d+)"?\s*$'
 class Finding:
     """One thing that is wrong: its kind, the first line of the file it is in (from 1), how often, and what it is.
 
-    `file` is the name of the file, where a submission has one for each clip.
+    `file` is the name of the file, where a submission has one for each clip; `advice` what to do about it, where it is
+    not what is said of its kind.
     """
 
     kind: str
@@ -36,6 +39,7 @@ class Finding:
     count: int
     message: str
     file: str = ""
+    advice: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,13 +47,14 @@ class Rows:
     """The n rows of a file: their line, from 1, their picture, and the text behind it, without trailing commas.
 
     `pictures` and `tails` are large_string; where each clip has a file, there are no pictures.  `ragged`, int64, are
-    the rows whose text has too few or too many cells.
+    the rows whose text has too few or too many cells.  `other_task` says that the first line is that of another task.
     """
 
     lines: NDArray[np.int64]
     pictures: pa.Array | None
     tails: pa.Array
     ragged: NDArray[np.int64]
+    other_task: bool = False
 
 
 def read_rows(path: Path, form: Form, pictures: pa.Array | None) -> tuple[Rows, list[Finding]]:
@@ -65,10 +70,26 @@ def read_rows(path: Path, form: Form, pictures: pa.Array | None) -> tuple[Rows, 
     findings = _marks(content)
     del content
     separators = _separated(lines, len(form.columns) + (pictures is not None))
-    begins, header = _header(lines[0][0].as_py(), form, pictures)
+    first = lines[0][0].as_py()
+    other = _form(first, pictures is not None)
+    if other is not None and other.task != form.task:
+        lines[0] = lines[0].slice(1)
+        rows, shape = _rows(lines, 2, other, pictures is not None)
+        said = f"the file is a submission of the task {other.task} ('{first[:60]}'), expected {form.task}"
+        told = [Finding("task", 1, 1, said), *(one for one in shape if one.kind != "cells")]
+        return dataclasses.replace(rows, other_task=True), findings + separators + told
+    begins, header = _header(first, form, pictures)
     lines[0] = lines[0].slice(begins)
     rows, shape = _rows(lines, begins + 1, form, pictures is not None)
     return rows, findings + separators + header + shape
+
+
+def _form(first: str, pictured: bool) -> Form | None:
+    """The form that a first line tells; None where it is that of no task."""
+    try:
+        return form_of(first, "", pictures=pictured)
+    except InputError:
+        return None
 
 
 def _marks(content: bytes) -> list[Finding]:
@@ -123,7 +144,10 @@ def _header(first: str, form: Form, pictures: pa.Array | None) -> tuple[int, lis
     is_row = bool(numbers) and all(map(_is_number, numbers))
     if is_row or (pictures is not None and pc.index(pictures, cells[0].strip()).as_py() >= 0):
         return 0, [Finding("header", 1, 1, f"the header lacks, expected '{form.header}' in the first line")]
-    return 1, [Finding("header", 1, 1, f"the header is '{first[:120]}', expected '{form.header}'")]
+    said = f"the header is '{first[:120]}', expected '{form.header}'"
+    other = _form(first, pictures is not None)
+    turned = other is not None and other.columns != form.columns and set(other.columns) == set(form.columns)
+    return 1, [Finding("header", 1, 1, said, advice=_REORDER * turned)]
 
 
 def _is_number(cell: str) -> bool:

@@ -18,6 +18,7 @@ from affcli.labels.submissions.text import blocks, has_text, joined, read_lines,
 
 # The number of a picture: of more than ten million frames, four days, there is none.
 _FILE = re.compile(r"0*(\d{1,7})\.(?:jpe?g|png)", re.ASCII | re.IGNORECASE)
+_AS_GIVEN = "take the sample as the organisers gave it"
 _EXPECT = "a first line such as image_location,valence,arousal, and a line <clip>/<00001>.jpg for each row"
 
 
@@ -56,8 +57,8 @@ class Wanted:
     frames: int | None = None
 
 
-def read_sample(path: Path) -> Sample:
-    """The sample of a submission in one file.
+def read_sample(path: Path, advice: str = _AS_GIVEN) -> Sample:
+    """The sample of a submission in one file, or the rows of a submission; `advice` is for those that are wrong.
 
     Raises InputError, with the line, where it is missing, names no picture or one twice, or is of no task.
     """
@@ -83,7 +84,7 @@ def read_sample(path: Path) -> Sample:
             f"{path}, line {numbers[wrong[0]]}",
             f"names no picture: '{pictures[int(wrong[0])].as_py()[:60]}'",
             expected="<clip>/<00001>.jpg, the frames numbered from 1",
-            advice="take the sample as the organisers gave it",
+            advice=advice,
         )
     again = _repeated(place, frame)
     if again is not None:
@@ -91,7 +92,7 @@ def read_sample(path: Path) -> Sample:
             f"{path}, line {numbers[again]}",
             f"names {pictures[again].as_py()} again",
             expected="each picture once",
-            advice="take the sample as the organisers gave it",
+            advice=advice,
         )
     return Sample(str(path), form, pictures, clips, place, frame, numbers)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -9,44 +11,72 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from affcli.clips import file_name
-from affcli.files import replacing
+from affcli.errors import UsageError, some
+from affcli.files import explained, replacing
 from affcli.labels.affect import DIMENSIONS
 from affcli.labels.submissions.form import Form
-from affcli.labels.submissions.sample import Sample
 from affcli.labels.writing import plain
 
 _ROWS_AT_ONCE = 1 << 15  # that are text of Python's at a time
 
 
-def write_submission(path: Path, sample: Sample, values: NDArray[np.float64], digits: int | None = None) -> None:
-    """Write a submission in one file: `values` (n, columns), by the rows of the sample.
+@dataclass(frozen=True, eq=False)
+class Written:
+    """A file as it is to be: its place, its form, the values (n, columns), and the pictures of its rows, if any.
 
-    Classes as whole numbers; valence and arousal as short as they are read back exactly, or with `digits` decimals, and
-    never with an exponent.
-    Raises OutputError where it cannot be written.
+    Classes are whole numbers; valence and arousal as short as they are read back exactly, or with `digits` decimals,
+    and never with an exponent.
     """
-    _write(path, sample.form, values, sample.pictures, digits)
+
+    path: Path
+    form: Form
+    values: NDArray[np.float64]
+    pictures: pa.Array | None = None
+    digits: int | None = None
+
+    def text(self) -> Iterator[bytes]:
+        """What it holds, some tens of thousands of rows at a time."""
+        yield f"{self.form.header}\n".encode()
+        for start in range(0, len(self.values), _ROWS_AT_ONCE):
+            cells = [] if self.pictures is None else [self.pictures.slice(start, _ROWS_AT_ONCE).to_pylist()]
+            for name, column in zip(self.form.columns, self.values[start : start + _ROWS_AT_ONCE].T, strict=True):
+                cells.append(_decimals(column, self.digits) if name in DIMENSIONS else _classes(column))
+            rows = "\n".join(map(",".join, zip(*cells, strict=True)))
+            yield f"{rows}\n".encode()
+
+    def is_there(self) -> bool:
+        """Whether the file holds this to the last byte."""
+        with explained(self.path), self.path.open("rb") as file:
+            return all(file.read(len(part)) == part for part in self.text()) and not file.read(1)
 
 
-def write_clip(path: Path, form: Form, values: NDArray[np.float64], digits: int | None = None) -> None:
-    """Write the file of one clip, laid out like its labels: `values` (n, columns).  Otherwise as `write_submission`."""
-    _write(path, form, values, None, digits)
+def write_files(out: Path, files: Sequence[Written], *, force: bool) -> int:
+    """Write files, all of them in the directory `out` or the one that is `out`; how many were not there already.
+
+    Those that are there with the same bytes are left.  Raises UsageError, before any is written, where one is there
+    with others, and `force` does not replace it; OutputError where one cannot be written.
+    """
+    there = {file.path for file in files if file.path.is_file() and file.is_there()}
+    other = [file.path for file in files if file.path not in there and file.path.exists() and not file.path.is_dir()]
+    if other and not force:
+        raise UsageError(
+            f"--out {out}",
+            "is there already"
+            if other == [out]
+            else f"holds {some(str(one.relative_to(out)) for one in other)} already",
+            expected="no file of these names",
+            advice="choose another place, or replace what is there with --force",
+        )
+    for one in files:
+        if one.path not in there:
+            with replacing(one.path) as file:
+                file.writelines(one.text())
+    return len(files) - len(there)
 
 
 def clip_path(directory: Path, clip: str) -> Path:
     """`directory/<clip>.txt`.  Raises InputError where the clip cannot be the name of a file."""
     return directory / f"{file_name(clip)}.txt"
-
-
-def _write(path: Path, form: Form, values: NDArray[np.float64], pictures: pa.Array | None, digits: int | None) -> None:
-    with replacing(path) as file:
-        file.write(f"{form.header}\n".encode())
-        for start in range(0, len(values), _ROWS_AT_ONCE):
-            cells = [] if pictures is None else [pictures.slice(start, _ROWS_AT_ONCE).to_pylist()]
-            for name, column in zip(form.columns, values[start : start + _ROWS_AT_ONCE].T, strict=True):
-                cells.append(_decimals(column, digits) if name in DIMENSIONS else _classes(column))
-            rows = "\n".join(map(",".join, zip(*cells, strict=True)))
-            file.write(f"{rows}\n".encode())
 
 
 def _decimals(column: NDArray[np.float64], digits: int | None) -> list[str]:

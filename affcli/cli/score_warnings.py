@@ -1,0 +1,109 @@
+"""What `affcli score` warns of: sides that may be swapped, clips and frames that do not count, undefined scores."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from affcli.errors import some
+
+if TYPE_CHECKING:
+    from affcli.cli.score_report import Asked
+    from affcli.labels.affect import Affect
+    from affcli.scoring import Scores
+
+log = logging.getLogger(__name__)
+
+NEED_TRUTH = ("ccc", "pcc")  # undefined where the truth is constant
+GUESSED, LABELLED = ("predict", "smooth"), ("import-labels", "gold")  # steps that make predictions, and labels
+
+
+@dataclass
+class Warnings:
+    """Says of each of several predictions what it has to, and once what is the same for all."""
+
+    asked: Asked
+    said: bool = False  # what is said of the ground truth
+    extra: dict[tuple[str, ...], list[str]] = field(default_factory=dict)  # clips left out, and of which predictions
+
+    def of_sides(self, path: Path, truth: Sequence[Affect], predicted: Sequence[Affect]) -> None:
+        """Whether both sides tell that they are the other one."""
+        guessed, labelled = _steps(truth) & {*GUESSED}, _steps(predicted) & {*LABELLED}
+        if guessed and labelled:
+            log.warning(
+                "%s was made by %s, and the ground truth by %s: were the arguments swapped? GT comes last",
+                *(path, " and ".join(sorted(labelled)), " and ".join(sorted(guessed))),
+            )
+
+    def without_extra(self, path: Path, truth: Sequence[Affect], predicted: list[Affect]) -> list[Affect]:
+        """The predictions of clips of the ground truth, where it names any; the others are said in the end."""
+        names = {clip.clip for clip in truth}
+        kept = [clip for clip in predicted if clip.clip in names]
+        left = tuple(sorted(clip.clip for clip in predicted if clip.clip not in names))
+        if not kept or not left:
+            return predicted
+        self.extra.setdefault(left, []).append(str(path))
+        return kept
+
+    def of_extra(self) -> None:
+        """Which predicted clips were left out, once of predictions that have the same ones."""
+        for clips, paths in self.extra.items():
+            log.warning(
+                "%s: predicted clips that are not in the ground truth are left out: %s",
+                *(", ".join(dict.fromkeys(paths)), some(clips)),
+            )
+
+    def of_truth(self, scores: Scores) -> None:
+        """Whether the ground truth leaves scores undefined, which is the same for all predictions."""
+        if self.said:
+            return
+        self.said = True
+        for name in scores.nowhere:
+            log.warning("%s is nowhere annotated: its scores, and the means of both dimensions, are undefined", name)
+        constant = sorted(
+            clip.clip
+            for clip in scores.clips
+            if any(
+                math.isnan(clip.figures(metric)[name])
+                for metric in self.asked.metrics
+                if metric in NEED_TRUTH
+                for name, moments in clip.moments.items()
+                if moments.count
+            )
+        )
+        if constant:
+            log.warning("constant truth leaves CCC and PCC undefined for clip %s", some(constant))
+
+    def of_lengths(self, path: Path, truth: Sequence[Affect], predicted: Sequence[Affect]) -> None:
+        """How many frames of how many clips --align has changed."""
+        if self.asked.align is None:
+            return
+        from affcli.cli.score_sides import labelled
+        from affcli.scoring.pairs import pertinent
+
+        lengths = {clip.clip: len(clip) for clip in pertinent(truth, predicted)}
+        counted = {*labelled(truth, self.asked.task, self.asked.mask)}
+        past = [len(clip) - lengths[clip.clip] for clip in truth if clip.clip in counted and clip.clip in lengths]
+        short, long = [count for count in past if count > 0], [-count for count in past if count < 0]
+        told = (
+            [(short + long, "left out")]
+            if self.asked.align == "crop"
+            else [(short, "taken as not predicted"), (long, "taken as not annotated")]
+        )
+        for counts, what in told:
+            if counts:
+                count, clips = sum(counts), len(counts)
+                log.warning(
+                    "%s: %d frame%s of %d clip%s %s %s (--align %s)",
+                    *(path, count, "s" * (count != 1), clips, "s" * (clips != 1), "is" if count == 1 else "are", what),
+                    self.asked.align,
+                )
+
+
+def _steps(clips: Sequence[Affect]) -> set[str]:
+    """The steps that made clips, as far as their files tell."""
+    return {str(clip.recipe.get("step")) for clip in clips if clip.recipe is not None}
