@@ -173,10 +173,10 @@ def evaluator_weights(clips: Sequence[Ratings], *, with_own: bool = True) -> NDA
     """What each annotator counts in the evaluator-weighted estimator, in valence and arousal: (m, 2), 1 in all.
 
     The estimate of a frame is `sum_k(r_k x_k) / sum_k(r_k)`, where r_k is the Pearson correlation of annotator k with
-    the mean of all over all frames of all clips that both know (Grimm and Kroschel, "Evaluation of natural emotions using
-    self assessment manikins", ASRU 2005).  With a mean that it is part of, even noise correlates: without `with_own`, it
-    is the mean of the others.  A correlation that is below 0 or not defined counts as 0; where none is above 0, all
-    count alike.
+    the mean of all over all frames of all clips that both know (Grimm and Kroschel, "Evaluation of natural emotions
+    using self assessment manikins", ASRU 2005).  With a mean that it is part of, even noise correlates: without
+    `with_own`, it is the mean of the others.  A correlation that is below 0 or not defined counts as 0; where none is
+    above 0, all count alike.
     """
     count = len(clips[0])
     found = np.zeros((count, 2))

@@ -44,8 +44,8 @@ METHOD = typer.Option(
     "mean",
     "--method",
     help="mean: all count alike; ewe: the evaluator-weighted estimator, each counts by the correlation with the mean "
-    "of all (Grimm and Kroschel 2005); ewe-others: with the mean of the others, which noise is no part of; centred: all "
-    "moved to one mean over the clip, to which each adds as it agrees with the others (AVEC 2016).",
+    "of all (Grimm and Kroschel 2005); ewe-others: with that of the others, so that noise does not agree with itself; "
+    "centred: all moved to one mean over the clip, to which each adds as it agrees with the others (AVEC 2016).",
 )
 DELAY = typer.Option(
     "0",
