@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,7 +35,7 @@ from affcli.labels.affect import DIMENSIONS, UNKNOWN, Affect, distinct
 from affcli.metrics import METRICS, Moments
 from affcli.scoring.pairs import ALIGN as ALIGN
 from affcli.scoring.pairs import Pair, aligned, annotated, known, matched, require_known, require_predictions
-from affcli.scoring.shards import mean_of, require_shards
+from affcli.scoring.shards import OfClips, mean_of, require_shards
 from affcli.sums import Array, clip_sums
 
 
@@ -55,28 +55,13 @@ class ClipScore:
 
 
 @dataclass(frozen=True)
-class Scores:
+class Scores(OfClips):
     """Predictions compared with their truth: at least one clip with an annotated frame."""
 
     clips: tuple[ClipScore, ...]
     missing: str
     align: str | None
     mask: str = "joint"
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The clips, by name."""
-        return tuple(clip.clip for clip in self.clips)
-
-    @property
-    def frames(self) -> int:
-        """Frames compared, of all clips."""
-        return sum(clip.frames for clip in self.clips)
-
-    @property
-    def coverage(self) -> float:
-        """Share of the annotated frames that were predicted, 0 to 1."""
-        return sum(clip.predicted for clip in self.clips) / sum(clip.annotated for clip in self.clips)
 
     def __add__(self, other: Scores) -> Scores:
         """Both together, of two shards of the clips: these clips, then those.
@@ -99,11 +84,6 @@ class Scores:
         """The mean of the clips' own scores; `clips` says how many have one, in both dimensions."""
         each = [figures for figures in (clip.figures(metric) for clip in self.clips) if not math.isnan(figures["mean"])]
         return {**{name: mean_of([one[name] for one in each]) for name in (*DIMENSIONS, "mean")}, "clips": len(each)}
-
-    def of(self, names: Container[str]) -> Scores | None:
-        """The scores of some of the clips; None where there is none of them, or nothing in them was compared."""
-        chosen = tuple(clip for clip in self.clips if clip.clip in names and clip.frames)
-        return dataclasses.replace(self, clips=chosen) if chosen else None
 
     def sums(self) -> Array:
         """What of each of m clips adds up, for `affcli.statistics`: float64 (m, 2, 9), as of `clip_sums`."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +20,7 @@ from affcli.classification import PRESENCE, Confusion, class_f1
 from affcli.errors import InputError, some
 from affcli.labels.affect import EXPRESSIONS, Affect, distinct
 from affcli.scoring.pairs import COLUMNS, Pair, aligned, annotated, known, matched, require_known, require_predictions
-from affcli.scoring.shards import require_shards
+from affcli.scoring.shards import OfClips, require_shards
 
 Array = NDArray[np.float64]
 LATEST = "2021"  # the formula that is usual
@@ -39,11 +39,11 @@ class ClassClip:
 
 
 @dataclass(frozen=True)
-class ClassScores:
+class ClassScores(OfClips):
     """Predicted classes compared with their truth: at least one clip with an annotated frame."""
 
-    task: str  # expr or au
     clips: tuple[ClassClip, ...]
+    task: str  # expr or au
     columns: tuple[str, ...]  # expression, or the action units that are annotated in any frame
     classes: int  # of each column
     missing: str
@@ -59,21 +59,6 @@ class ClassScores:
     def parts(self) -> tuple[str, ...]:
         """The names of the classes or of the action units, whose F1 follow."""
         return EXPRESSIONS[: self.classes] if self.task == "expr" else tuple(name.upper() for name in self.columns)
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The clips, by name."""
-        return tuple(clip.clip for clip in self.clips)
-
-    @property
-    def frames(self) -> int:
-        """Frames compared, of all clips."""
-        return sum(clip.frames for clip in self.clips)
-
-    @property
-    def coverage(self) -> float:
-        """Share of the annotated frames that were predicted, 0 to 1."""
-        return sum(clip.predicted for clip in self.clips) / sum(clip.annotated for clip in self.clips)
 
     def counts(self) -> dict[str, Any]:
         """Clips, frames and coverage."""
@@ -124,11 +109,6 @@ class ClassScores:
             clip.clip: (figures, {"frames": clip.frames, "coverage": clip.predicted / clip.annotated})
             for clip, figures in zip(self.clips, each, strict=True)
         }
-
-    def of(self, names: Container[str]) -> ClassScores | None:
-        """The scores of some of the clips; None where there is none of them, or nothing in them was compared."""
-        chosen = tuple(clip for clip in self.clips if clip.clip in names and clip.frames)
-        return dataclasses.replace(self, clips=chosen) if chosen else None
 
 
 def class_figures(sums: Array, task: str, formula: str = LATEST) -> Array:
@@ -189,7 +169,7 @@ def score_classes(
     if missing == "error":
         require_predictions(pairs)
     clips = tuple(_clip(pair, columns, size, missing) for pair in pairs)
-    scores = ClassScores(task, clips, columns, size, missing, align, formula)
+    scores = ClassScores(clips, task, columns, size, missing, align, formula)
     if not scores.frames:
         raise InputError(
             pairs[0].truth.source,

@@ -1,12 +1,42 @@
-"""What the scores of shards need, so that those joined are the scores of all clips to the last bit."""
+"""What scores of clips have alike, and what shards need so that those joined are the whole to the last bit."""
 
 from __future__ import annotations
 
+import dataclasses
 import math
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Container, Sequence
+from dataclasses import dataclass
+from typing import Any, Self
 
 from affcli.errors import InputError, UsageError, some
+
+
+@dataclass(frozen=True)
+class OfClips:
+    """Scores of at least one clip; each knows its name and its numbers of frames."""
+
+    clips: tuple[Any, ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The clips, by name."""
+        return tuple(clip.clip for clip in self.clips)
+
+    @property
+    def frames(self) -> int:
+        """Frames compared, of all clips."""
+        return sum(clip.frames for clip in self.clips)
+
+    @property
+    def coverage(self) -> float:
+        """Share of the annotated frames that were predicted, 0 to 1."""
+        predicted, annotated = (sum(getattr(c, name) for c in self.clips) for name in ("predicted", "annotated"))
+        return float(predicted / annotated)
+
+    def of(self, names: Container[str]) -> Self | None:
+        """The scores of some of the clips; None where there is none of them, or nothing in them was compared."""
+        chosen = tuple(clip for clip in self.clips if clip.clip in names and clip.frames)
+        return dataclasses.replace(self, clips=chosen) if chosen else None
 
 
 def require_shards(one: Any, other: Any, *choices: str) -> None:
