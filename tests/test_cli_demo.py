@@ -17,7 +17,8 @@ import pytest
 
 from affcli.cli.plot import curve, panel
 from affcli.labels.categories import read_expressions
-from affcli.labels.read import label_stems, read_affect
+from affcli.labels.files import label_stems
+from affcli.labels.read import read_affect
 from affcli.synthetic.curves import quadrant_expression
 from affcli.synthetic.dataset import demo_clips
 

@@ -14,7 +14,8 @@ from affcli.errors import InputError, SchemaError
 from affcli.labels import csv, lines
 from affcli.labels.affect import Affect, distinct, from_table
 from affcli.labels.affwild2 import write_labels
-from affcli.labels.read import holds_tables, read_affect, read_stream, text_files
+from affcli.labels.files import text_files
+from affcli.labels.read import holds_tables, read_affect, read_stream
 from affcli.schemas import AFFECT
 
 NAN = float("nan")

@@ -14,15 +14,16 @@ from affcli.errors import InputError, SchemaError
 from affcli.labels import csv
 from affcli.labels.affect import ACTION_UNITS, EXPRESSIONS, Affect, from_table
 from affcli.labels.categories import (
-    category_files,
     read_action_units,
     read_expressions,
     with_categories,
     write_expressions,
 )
+from affcli.labels.files import label_stems
 from affcli.labels.read import read_affect, read_text
 from affcli.schemas import AFFECT
 
+TEXT = (".txt",)
 EIGHT = "Neutral,Anger,Disgust,Fear,Happiness,Sadness,Surprise,Other"
 SEVEN = EIGHT.removesuffix(",Other")
 UNITS_8 = "AU1,AU2,AU4,AU6,AU12,AU15,AU20,AU25"
@@ -121,7 +122,7 @@ def test_files_that_are_none_of_action_units_are_refused(tmp_path: Path, text: s
 
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
-    for read in (read_expressions, read_action_units, category_files):
+    for read in (read_expressions, read_action_units, label_stems):
         with pytest.raises(InputError, match=r"none\.txt: does not exist"):
             read(tmp_path / "none.txt")
 
@@ -139,15 +140,15 @@ def test_files_are_found_by_clip_at_any_depth(tmp_path: Path) -> None:
     write(tmp_path / "EXPR" / ".hidden" / "b.txt", "")
     write(tmp_path / "EXPR" / "._b.txt", "")
     write(tmp_path / "EXPR" / "readme.md", "")
-    assert category_files(tmp_path / "EXPR") == {"video1_left": one, "b": two}
-    assert category_files(two) == {"b": two}
+    assert label_stems(tmp_path / "EXPR", TEXT) == {"video1_left": one, "b": two}
+    assert label_stems(two, TEXT) == {"b": two}
     again = write(tmp_path / "EXPR" / "Validation_Set" / "b.txt", "")
     with pytest.raises(InputError, match="are both labels of 'b'") as caught:
-        category_files(tmp_path / "EXPR")
+        label_stems(tmp_path / "EXPR", TEXT)
     assert str(again) in str(caught.value) and str(two) in str(caught.value)
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match="holds no label file, nor do its directories, expected files that end in"):
-        category_files(tmp_path / "empty")
+        label_stems(tmp_path / "empty", TEXT)
 
 
 def test_a_clip_with_all_its_labels(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 from affcli.errors import InputError
-from affcli.labels.read import label_stems
+from affcli.labels.files import label_stems
 from affcli.media.audio import measure_sound, read_sound
 from affcli.media.find import Source, match_labels
 from affcli.media.probe import Ledger, probe

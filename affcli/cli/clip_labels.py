@@ -58,12 +58,12 @@ def labelled_clips(
 ) -> list[LabelledClip]:
     """Every clip that there are labels of; files of valence and arousal that cannot be read are reported."""
     from affcli import recipes
-    from affcli.labels.categories import category_files
+    from affcli.labels.files import label_stems, text_files
     from affcli.labels.formats import column_of_times
-    from affcli.labels.read import read_text, text_files
+    from affcli.labels.read import read_text
 
-    faces = category_files(expressions) if expressions else {}
-    units = category_files(action_units) if action_units else {}
+    faces = label_stems(expressions, (".txt",)) if expressions else {}
+    units = label_stems(action_units, (".txt",)) if action_units else {}
     ending = _ENDINGS.get(format or "")
     files = [] if source in (expressions, action_units) else text_files(source)
     if others := [path for path in files if ending and path.suffix.lower() != ending]:

@@ -94,7 +94,7 @@ def listed_subjects(
 
 def _ending() -> re.Pattern[str]:
     """What is taken off a name: the ending of a video or label file."""
-    from affcli.labels.read import TABLE, TEXTS
+    from affcli.labels.files import TABLE, TEXTS
     from affcli.media.find import VIDEO_ENDINGS
 
     return re.compile(f"({'|'.join(map(re.escape, (TABLE, *TEXTS, *VIDEO_ENDINGS)))})$", re.IGNORECASE)

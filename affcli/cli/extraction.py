@@ -90,7 +90,7 @@ def jobs_of(videos: list[Path], labels: Path | None, subject: str, run: Run, *, 
         jobs = [Job(one.path, one.clip, clips_of(one.clip, subject)) for one in found]
         run.clips = len(jobs)
         return jobs
-    from affcli.labels.read import label_stems
+    from affcli.labels.files import label_stems
 
     stems = label_stems(labels)
     matches = match_labels(found, stems)

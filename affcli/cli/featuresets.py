@@ -197,7 +197,7 @@ def find_labels(path: Path) -> dict[str, Affect]:
 
 def _refuse_texts(path: Path) -> None:
     """Label files as challenges give them out are not affect tables: say which command makes these of those."""
-    from affcli.labels.read import TEXTS
+    from affcli.labels.files import TEXTS
 
     texts = [path] if path.suffix.lower() in TEXTS else []
     if path.is_dir() and not any(path.glob("*.parquet")):

@@ -182,8 +182,8 @@ def _foreign_format(
 
 def _with_times_of_its_own(source: Path) -> Path | None:
     """The first of the label files that has a column of times."""
+    from affcli.labels.files import text_files
     from affcli.labels.formats import column_of_times
-    from affcli.labels.read import text_files
 
     return next((path for path in text_files(source) if column_of_times(path)), None)
 

@@ -88,7 +88,8 @@ def probe(
 
 def _label_rows(run: Run, path: Path) -> dict[str, tuple[Path, int | None]]:
     """Every label file below `path`, by the clip it is of, and how many rows it has; None where it cannot be read."""
-    from affcli.labels.read import label_stems, read_affect
+    from affcli.labels.files import label_stems
+    from affcli.labels.read import read_affect
 
     found: dict[str, tuple[Path, int | None]] = {}
     for stem, file in label_stems(path).items():

@@ -26,7 +26,8 @@ def read_ratings(sources: list[Path], clip: str | None) -> dict[str, dict[str, A
     InputError and SchemaError as `read_affect` does.
     """
     from affcli.labels.affect import distinct
-    from affcli.labels.read import TABLE, read_affect
+    from affcli.labels.files import TABLE
+    from affcli.labels.read import read_affect
 
     found: dict[str, dict[str, Affect]] = {}
     unnamed = False

@@ -62,38 +62,6 @@ def expression_text(expression: NDArray[np.int8], count: int = len(EXPRESSIONS))
     return "\n".join((",".join(EXPRESSIONS[:count]), *map(str, expression.tolist()))) + "\n"
 
 
-def category_files(path: Path) -> dict[str, Path]:
-    """The .txt files in the directory `path` and all below it, or the file `path` itself, by the clip they are of.
-
-    What is hidden is passed over; nothing is read.  Raises InputError where there is none, or two are of one clip.
-    """
-    if not path.is_dir():
-        if not path.exists():
-            raise InputError(path, "does not exist", expected="a directory of label files", advice="check the path")
-        return {path.stem: path}
-    found: dict[str, Path] = {}
-    for file in sorted(path.rglob("*")):
-        hidden = any(part.startswith(".") for part in file.relative_to(path).parts)
-        if hidden or file.suffix.lower() != ".txt" or file.is_dir():
-            continue
-        other = found.setdefault(file.stem, file)
-        if other != file:
-            raise InputError(
-                file,
-                f"and {other} are both labels of '{file.stem}'",
-                expected="one label file for each clip",
-                advice="name the directory of one task and one year",
-            )
-    if not found:
-        raise InputError(
-            path,
-            "holds no label file, nor do its directories",
-            expected="files that end in .txt",
-            advice="check the directory",
-        )
-    return found
-
-
 def with_categories(
     clip: str, affect: Affect | None, expressions: Path | None = None, action_units: Path | None = None
 ) -> Affect:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
 from affcli.errors import InputError
 from affcli.labels import afew_va, omg
+from affcli.labels.files import files_below
 from affcli.labels.foreign import ClipLabel, FrameLabels, TimedLabels
 from affcli.labels.multitask import is_multitask, read_multitask
 from affcli.labels.ratings import NAMES, Unit, read_ratings
@@ -76,7 +77,7 @@ def _texts(path: Path) -> list[Path]:
 
 def _other_kinds(path: Path) -> set[str]:
     """Which endings that tell a format there are in a directory and below it."""
-    return {kind for kind in (".json", ".arff") if next(_below(path, (kind,)), None)}
+    return {kind for kind in (".json", ".arff") if files_below(path, (kind,))}
 
 
 def beside_texts(path: Path) -> dict[str, list[str]]:
@@ -84,7 +85,7 @@ def beside_texts(path: Path) -> dict[str, list[str]]:
     if not path.is_dir() or not _texts(path):
         return {}
     kinds = {"afew-va": (".json",), "arff": (".arff",)}
-    files = {name: sorted(str(file.relative_to(path)) for file in _below(path, kind)) for name, kind in kinds.items()}
+    files = {name: [str(file.relative_to(path)) for file in files_below(path, kind)] for name, kind in kinds.items()}
     return {name: found for name, found in files.items() if found}
 
 
@@ -114,7 +115,7 @@ def files_of(path: Path, name: str) -> list[Path]:
             raise InputError(path, "does not exist", expected="label files", advice="check the path")
         return [path]
     endings = FORMATS[name].endings
-    if not (found := sorted(_below(path, endings))):
+    if not (found := files_below(path, endings)):
         raise InputError(
             path,
             f"holds no labels of format {name}, nor do its directories",
@@ -146,10 +147,3 @@ def read_foreign(
     named = not columns or not all(column.isdecimal() for column in columns.values())
     sheet = read_arff(path) if name == "arff" else read_sheet(path, header=named)
     return read_ratings(sheet, scales, columns=columns, unit=unit, rate=rate)
-
-
-def _below(path: Path, endings: tuple[str, ...]) -> Iterator[Path]:
-    for file in path.rglob("*"):
-        hidden = any(part.startswith(".") for part in file.relative_to(path).parts)
-        if not hidden and file.suffix.lower() in endings and file.is_file():
-            yield file

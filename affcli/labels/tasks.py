@@ -19,13 +19,13 @@ from affcli.labels.affect import DIMENSIONS, Affect, distinct
 from affcli.labels.categories import (
     ACTION_UNIT_HEADERS,
     EXPRESSION_HEADERS,
-    category_files,
     read_action_units,
     read_expressions,
 )
+from affcli.labels.files import TABLE, TEXTS, affect_files, held, label_stems
 from affcli.labels.lines import EXPRESSION, read_bytes
 from affcli.labels.multitask import is_multitask, read_multitask
-from affcli.labels.read import TABLE, TEXTS, affect_files, beginning, held, holds_tables, read_affect, read_stream
+from affcli.labels.read import beginning, holds_tables, read_affect, read_stream
 from affcli.labels.scales import Scale
 from affcli.labels.submissions.form import form_of
 from affcli.labels.submissions.read import read_submission
@@ -166,7 +166,7 @@ def _classes_of_csv(content: bytes, source: str, stem: str) -> list[Affect]:
 
 def _category_labels(path: Path, task: str) -> TaskLabels:
     """Label files of expressions or of action units, one for each clip.  Of expressions all must name the same ones."""
-    files = category_files(path)
+    files = label_stems(path, (".txt",))
     clips = [_category_clip(clip, file, task, named=path.is_dir()) for clip, file in sorted(files.items())]
     if task == "au":
         return TaskLabels(clips)

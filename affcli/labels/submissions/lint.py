@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from affcli.errors import InputError, some
 from affcli.labels.affect import Affect
-from affcli.labels.categories import category_files
+from affcli.labels.files import label_stems
 from affcli.labels.submissions.cells import read_cells
 from affcli.labels.submissions.curves import curve_findings, unjudged
 from affcli.labels.submissions.form import Form
@@ -74,7 +74,7 @@ def lint_files(
     .txt file, or where those that are `wanted` have different first lines.
     """
     form = _common_form(wanted)
-    files = category_files(path)
+    files = label_stems(path, (".txt",))
     found = [_files_missing(wanted, files), _files_extra(wanted, files)]
     values, lines, names, frames = [], [], [], []
     for one in wanted:

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from affcli.errors import InputError
-from affcli.labels.categories import category_files
+from affcli.labels.files import label_stems
 from affcli.labels.submissions.form import Form, default_form, form_of, require_task
 from affcli.labels.submissions.text import blocks, has_text, joined, read_lines, split_first
 
@@ -134,7 +134,7 @@ def read_wanted(path: Path, task: str) -> list[Wanted]:
     where there is neither, a file is of another task, or a clip comes twice.
     """
     if path.is_dir():
-        return [_wanted_like(clip, file, task) for clip, file in sorted(category_files(path).items())]
+        return [_wanted_like(clip, file, task) for clip, file in sorted(label_stems(path, (".txt",)).items())]
     expected = "lines such as video5_left or video5_left,1200"
     found: dict[str, Wanted] = {}
     for number, line in enumerate(joined(read_lines(path, expected)).to_pylist(), start=1):
