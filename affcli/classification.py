@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 PRESENCE = (0, 1)  # the classes of an action unit: not there, there
+WEIGHTS_2020 = {"expr": (0.67, 0.33), "au": (0.5, 0.5)}  # of F1 and of accuracy, in the first ABAW challenge
 
 
 def accuracy(truth: ArrayLike, prediction: ArrayLike) -> float:
@@ -132,7 +133,8 @@ class Confusion:
         Kollias, Schulc, Hajiyev and Zafeiriou, "Analysing affective behavior in the first ABAW 2020 competition",
         IEEE FG 2020.
         """
-        return 0.67 * self.macro_f1() + 0.33 * self.accuracy()
+        of_f1, of_accuracy = WEIGHTS_2020["expr"]
+        return of_f1 * self.macro_f1() + of_accuracy * self.accuracy()
 
 
 def class_f1(counts: ArrayLike) -> NDArray[np.float64]:
@@ -161,7 +163,8 @@ def action_units_2020(units: Sequence[Confusion]) -> float:
     The accuracy is that of all units and frames together.  Kollias et al. as in `Confusion.expression_2020`.
     """
     together = sum(units, Confusion())
-    return 0.5 * action_units_f1(units) + 0.5 * together.accuracy()
+    of_f1, of_accuracy = WEIGHTS_2020["au"]
+    return of_f1 * action_units_f1(units) + of_accuracy * together.accuracy()
 
 
 def multi_task(valence_ccc: float, arousal_ccc: float, expression_f1: float, action_units_f1: float) -> float:

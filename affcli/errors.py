@@ -13,12 +13,13 @@ NAMED = 5  # names that a message lists before it only counts the others
 
 
 class AffcliError(Exception):
-    """A failure with advice.  `str(error)` is the whole line."""
+    """A failure with advice.  `str(error)` is the whole line; `listed` is what it is called among others."""
 
     status = 1
 
-    def __init__(self, subject: object, found: str, *, expected: str = "", advice: str) -> None:
+    def __init__(self, subject: object, found: str, *, expected: str = "", advice: str, listed: str = "") -> None:
         self.subject = str(subject)
+        self.listed = listed or self.subject
         self.found = found
         self.expected = expected
         self.advice = advice
@@ -27,11 +28,11 @@ class AffcliError(Exception):
 
     def __reduce__(self) -> tuple[object, ...]:
         """Pickle by the parts (an exception with keyword arguments cannot be rebuilt from `args`)."""
-        return _rebuild, (type(self), self.subject, self.found, self.expected, self.advice)
+        return _rebuild, (type(self), self.subject, self.found, self.expected, self.advice, self.listed)
 
 
-def _rebuild(kind: type[AffcliError], subject: str, found: str, expected: str, advice: str) -> AffcliError:
-    return kind(subject, found, expected=expected, advice=advice)
+def _rebuild(kind: type[AffcliError], subject: str, found: str, expected: str, advice: str, listed: str) -> AffcliError:
+    return kind(subject, found, expected=expected, advice=advice, listed=listed)
 
 
 def some(names: Iterable[str]) -> str:

@@ -50,14 +50,16 @@ def exit_status(command: str = "") -> list[str]:
 
 
 def shell_examples() -> list[str]:
-    """The commands in README's blocks of shell, each as it is typed: over several lines where these go on."""
+    """The commands in README's blocks of shell, each as it is typed: over several lines where these go on, or loop."""
     blocks = re.findall(r"^```sh\n(.*?)^```", README.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
-    return [line for block in blocks for line in re.split(r"(?<!\\)\n", block) if line]
+    whole = re.compile(r"^for [\s\S]*?^done$|^(?:\\\n|.)+$", re.MULTILINE)
+    return [found for block in blocks for found in whole.findall(block)]
 
 
 def examples(name: str) -> list[str]:
     """How README uses a command."""
-    found = [text for text in shell_examples() if text.split()[:2] == ["affcli", name]]
+    uses = re.compile(rf"^ *affcli {re.escape(name)}(?!\S)", re.MULTILINE)
+    found = [text for text in shell_examples() if uses.search(text)]
     if not found:
         return []
     return [".SH EXAMPLES", ".nf", *(roff(text) for text in dict.fromkeys(found)), ".fi"]

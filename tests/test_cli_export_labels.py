@@ -731,3 +731,31 @@ def test_options_that_do_not_fit_are_refused(tmp_path: Path, arguments: list[str
         invoke("export-labels", tmp_path, "-o", tmp_path / out, "--format", *arguments)
     assert said in str(caught.value)
     assert not (tmp_path / out).exists()
+
+
+@pytest.mark.parametrize("separator", ["semicolon", "tab"])
+def test_csv_of_another_separator_is_read_back(tmp_path: Path, labels: Path, separator: str) -> None:
+    invoke("export-labels", labels, "-o", tmp_path / "csv", "--format", "csv", "--separator", separator)
+    assert invoke("import-labels", tmp_path / "csv", tmp_path / "back", "--format", "csv").exit_code == 0
+    for one, other in zip(read_affect(labels), read_affect(tmp_path / "back"), strict=True):
+        np.testing.assert_array_equal(one.valence, other.valence)
+        np.testing.assert_array_equal(one.arousal, other.arousal)
+
+
+@pytest.mark.parametrize("name", ["affwild2-va", "abaw-mtl", "omg", "csv"])
+def test_what_is_no_label_is_written_as_none(tmp_path: Path, name: str) -> None:
+    """Below -1 is not annotated, as import-labels reads it, and above 1 is an error: nothing is made a value of."""
+    path = tmp_path / "v_1.txt"
+    path.write_text("valence,arousal\n0.5,0.25\n-3,0.1\n-5,-5\n")
+    ending = ".csv" if name in ("omg", "csv") else ".txt" if name == "abaw-mtl" else ""
+    run("import-labels", path, tmp_path / "labels")
+    for out, labels in (("one", path), ("two", tmp_path / "labels")):
+        run("export-labels", labels, "-o", tmp_path / f"{out}{ending}", "--format", name)
+    one, two = (
+        [file.read_bytes() for file in ([folder] if folder.is_file() else sorted(folder.iterdir()))]
+        for folder in (tmp_path / f"one{ending}", tmp_path / f"two{ending}")
+    )
+    assert one == two and b"-3" not in b"".join(one)
+    path.write_text("valence,arousal\n0.5,1.7\n")
+    with pytest.raises(InputError, match=r"line 2: arousal is 1\.7, expected -1 to 1"):
+        invoke("export-labels", path, "-o", tmp_path / f"three{ending}", "--format", name)

@@ -19,7 +19,7 @@ from affcli import recipes, tables
 from affcli.cli.panels import SCORE
 from affcli.cli.score import score
 from affcli.cli.score_checks import form_of
-from affcli.errors import AffcliError, UsageError
+from affcli.errors import AffcliError, InputError, UsageError
 from affcli.labels.affect import Affect
 from affcli.metrics import METRICS, ccc
 from affcli.schemas import AFFECT, WINDOWS
@@ -79,7 +79,7 @@ def test_tables_print_the_recipe_and_undefined_is_null(affcli: Command, tmp_path
     done = affcli("score", "--ccc", preds, truth, "--per-clip")
     result = json.loads(done.stdout)
     assert done.returncode == 0
-    assert done.stderr == "affcli: constant truth leaves CCC and PCC undefined for clip b\n"
+    assert done.stderr == "affcli: constant truth leaves CCC and PCC of valence and arousal undefined for clip b\n"
     assert result["predictions_recipe"] == recipe
     assert result["per_clip"]["b"]["ccc"] == {"valence": None, "arousal": None, "mean": None}
     assert result["mean_over_clips"]["ccc"]["clips"] == 1
@@ -247,9 +247,8 @@ def test_what_is_left_out_is_told_once(tmp_path: Path, affcli: Command, write_fa
     assert twice.stderr.startswith(left_out) and twice.stderr.count("left out") == 1
     lone = write_csv(tmp_path / "a.csv", curve.tolist(), curve.tolist())
     other = tmp_path / "preds" / "z.affect.parquet"
-    done = affcli("score", "--ccc", other, lone, "--faces", tmp_path, "--lag", "0.1")
+    done = affcli("score", "--ccc", other, lone, "--lag", "0.1")
     assert done.stderr == "affcli: clip 'z' is compared with clip 'a'\n"
-    assert json.loads(done.stdout)["faces"]["without"]["frames"] == 4
 
 
 def test_no_face_but_in_frames_that_are_cropped(tmp_path: Path, write_faces: Callable[..., Path]) -> None:
@@ -359,6 +358,31 @@ def test_frames_with_and_without_a_face_apart(tmp_path: Path, write_faces: Calla
         invoke("score", "--ccc", preds, gt, "--faces", tmp_path)
 
 
+def test_a_lone_file_has_the_faces_of_the_clip_that_is_predicted(
+    tmp_path: Path, write_faces: Callable[..., Path]
+) -> None:
+    preds = write_timed(tmp_path / "a.affect.parquet", np.linspace(-0.5, 0.5, 4))
+    gt = tmp_path / "mine.csv"
+    gt.write_text("valence,arousal\n" + "".join(f"{v},{v}\n" for v in (0.1, 0.3, -0.2, 0.4)))
+    write_faces(tmp_path, "a", np.zeros((4, 8, 8, 3), np.uint8), np.array([True, True, False, False]))
+    found = scored("--ccc", preds, gt, "--faces", tmp_path)["faces"]
+    assert (found["with"]["frames"], found["without"]["frames"]) == (2, 2)
+
+
+def test_windows_that_tell_nobody_of_a_clip_are_said(
+    tmp_path: Path, systems: tuple[Path, Path, Path], caplog: pytest.LogCaptureFixture
+) -> None:
+    clips: dict[str, dict[str, Any]] = {f"c{i}": {"split": "val", "subject": f"p{i}"} for i in range(12)}
+    del clips["c3"]["subject"]
+    windows = write_windows(tmp_path / "windows.parquet", clips)
+    words = ("--ccc", systems[0], systems[2], "--ci", 95, "--resamples", 100, "--windows")
+    assert scored(*words, windows)["intervals"]["of"] == "clips"
+    assert "tells no subject of 1 of 12 clips, so that clips are drawn, not people" in caplog.text
+    other = write_windows(tmp_path / "other.parquet", {"x": {"split": "val", "subject": "p"}})
+    with pytest.raises(AffcliError, match="has none of the annotated clips: c0, c1"):
+        invoke("score", *words, other)
+
+
 def test_the_best_lag_is_how_late_the_predictions_are(tmp_path: Path, files: tuple[Path, Path]) -> None:
     random = np.random.default_rng(3)
     for clip, period in (("a", 40_000), ("b", 20_000)):  # 0.12 s late: 3 frames of one, 6 of the other
@@ -398,8 +422,93 @@ def test_worst_and_best_clips(systems: tuple[Path, Path, Path]) -> None:
     found = scored("--rmse", systems[1], systems[2], "--per-clip")
     order = sorted(found["per_clip"], key=lambda clip: -found["per_clip"][clip]["rmse"]["mean"])
     assert (found["worst"], found["best"]) == (order[:5], order[::-1][:5])
+    assert len(order) == 12
     shown = invoke("score", "--rmse", *systems[1:], "--per-clip", "--table").stdout
     assert f"worst: {order[0]} {found['per_clip'][order[0]]['rmse']['mean']:.4f}, " in shown
+
+
+def test_no_clip_is_among_the_worst_and_the_best(tmp_path: Path) -> None:
+    gt, preds = write_clips(tmp_path / "gt.csv", 3, noise=0), write_clips(tmp_path / "p.csv", 3)
+    found = scored("--rmse", preds, gt, "--per-clip")
+    order = sorted(found["per_clip"], key=lambda clip: -found["per_clip"][clip]["rmse"]["mean"])
+    assert (found["worst"], found["best"]) == (order[:1], order[-1:])
+    lone = write_clips(tmp_path / "lone.csv", 1)
+    found = scored("--rmse", lone, lone, "--per-clip")
+    assert (found["worst"], found["best"]) == ([], [])
+    assert "worst" not in invoke("score", "--rmse", lone, lone, "--per-clip", "--markdown").stdout
+
+
+def test_tables_tell_the_recipe_of_each_system(tmp_path: Path) -> None:
+    truth = write_table(tmp_path / "gt" / "a.affect.parquet", "a", TRUTH, recipes.recipe("import-labels", {}))
+    made = [
+        write_table(tmp_path / f"s{n}" / "a.affect.parquet", "a", GUESS, recipes.recipe("predict", {"smooth": n}))
+        for n in (1, 2)
+    ]
+    drawn = "95 % intervals (percentile, 100 resamples of clips, seed 3)"
+    for form, mark in (("table", ""), ("latex", "% "), ("markdown", "")):
+        shown = invoke("score", "--ccc", *made, truth, f"--{form}", "--resamples", 100, "--seed", 3).stdout
+        lines = shown.splitlines()
+        assert f"{mark}{drawn}" in lines
+        assert f"{mark}clips: 1, frames: 4" in lines
+        for n in (1, 2):
+            text = " ".join(shown.replace("%", "").split())
+            assert f"{made[n - 1]} made by predict: smooth {n}" in text
+        alone = invoke("score", "--ccc", made[0], truth, f"--{form}").stdout
+        assert "predictions made by predict: smooth 1" in " ".join(alone.replace("%", "").split())
+        if form == "latex":
+            assert all(line.startswith("% ") for line in alone.split(r"\end{tabular}")[1].splitlines() if line)
+
+
+def test_each_dimension_is_averaged_over_the_clips_that_have_it(tmp_path: Path) -> None:
+    half = {"a": (TRUTH, TRUTH), "b": (TRUTH, [0.2] * 4), "c": ([0.1] * 4, TRUTH), "d": (TRUTH, [0.3] * 4)}
+    rows = [f"{c},{n},{v[n]},{a[n]}\n" for c, (v, a) in half.items() for n in range(4)]
+    gt = tmp_path / "gt.csv"
+    gt.write_text("clip,frame,valence,arousal\n" + "".join(rows))
+    preds = tmp_path / "p.csv"
+    rows = [f"{c},{n},{GUESS[n] / (1 + place)},{GUESS[n]}\n" for place, c in enumerate(half) for n in range(4)]
+    preds.write_text("clip,frame,valence,arousal\n" + "".join(rows))
+    done = invoke("score", "--ccc", preds, gt, "--json", "--per-clip")
+    found = json.loads(done.stdout)
+    each, mean = found["per_clip"], found["mean_over_clips"]["ccc"]
+    assert mean["valence"] == pytest.approx(np.mean([each[c]["ccc"]["valence"] for c in "abd"]))
+    assert mean["arousal"] == pytest.approx(np.mean([each[c]["ccc"]["arousal"] for c in "ac"]))
+    assert (mean["mean"], mean["clips"]) == (each["a"]["ccc"]["mean"], 1)
+    assert mean["clips_by_dimension"] == {"valence": 3, "arousal": 2}
+    assert "constant truth leaves CCC and PCC of valence undefined for clip c" in done.stderr
+    assert "constant truth leaves CCC and PCC of arousal undefined for clip b, d" in done.stderr
+    assert "clips_by_dimension" not in scored("--rmse", preds, gt)["mean_over_clips"]["rmse"]
+
+
+@pytest.mark.parametrize("missing", ["error", "hold", "interpolate", "zero"])
+def test_predictions_of_another_task_are_refused(tmp_path: Path, missing: str) -> None:
+    count, nothing = 4, np.full(4, np.nan)
+    affect = Affect("a", nothing, nothing, expression=np.zeros(count, np.int8))
+    preds = tmp_path / "preds"
+    columns = affect.columns()
+    tables.write(preds / "a.affect.parquet", AFFECT, columns, recipe=recipes.recipe("predict", {}), inputs=[], facts={})
+    truth = write_table(tmp_path / "gt" / "a.affect.parquet", "a", TRUTH, recipes.recipe("import-labels", {}))
+    message = r"tells no valence or arousal in any frame \(it has expressions: --task expr\), expected valence and"
+    with pytest.raises(InputError, match=message):
+        invoke("score", preds, truth.parent, "--missing", missing)
+    empty = tmp_path / "e.csv"
+    empty.write_text("clip,frame,valence,arousal\na,0,,\na,1,,\na,2,,\na,3,,\n")
+    with pytest.raises(InputError, match="in any frame, expected valence and arousal; check the predictions"):
+        invoke("score", empty, truth.parent, "--missing", missing)
+
+
+def test_a_directory_that_is_not_there_is_said(tmp_path: Path, files: tuple[Path, Path]) -> None:
+    for words in (("--faces",), ("--lag", 2, "--times")):
+        with pytest.raises(InputError, match="nosuch: does not exist"):
+            invoke("score", "--ccc", *files, *words, tmp_path / "nosuch")
+        with pytest.raises(InputError, match=r"gt\.csv: is no directory"):
+            invoke("score", "--ccc", *files, *words, files[1])
+
+
+def test_both_sides_are_asked_for(affcli: Command, files: tuple[Path, Path]) -> None:
+    for words in ((), (files[0],)):
+        done = affcli("score", "--ccc", *words)
+        assert done.returncode == 2
+        assert done.stderr.startswith("affcli: command line: PREDS and GT are both needed; usage: affcli score ")
 
 
 def test_latex_and_markdown(tmp_path: Path, files: tuple[Path, Path]) -> None:
@@ -452,7 +561,6 @@ GOOD = HEADER + "a,0,0.1,0.2\na,1,0.3,0.4\na,2,0.5,0.1\n"
         (HEADER + "a,0,.1,.2\na,0,.1,.2\na,1,.3,.4\n", "line 3: frame 0 comes twice"),
         (HEADER + "a,0,.1,.2\na,2,.1,.2\na,1,.3,.4\n", "line 3: frame 2 where frame 1 is due"),
         (HEADER, "holds a header and nothing else"),
-        (GOOD.replace(",", ";"), "is separated by semicolons"),
         (GOOD.replace(",", ";").replace(".", ","), "is separated by semicolons"),
         (HEADER + 'a,0,"0,1","0,2"\n', "line 2: has decimal commas"),
         (HEADER + "a,0,0,1,0,2\n", "line 2: has decimal commas ('a,0,0,1,0,2')"),

@@ -351,7 +351,10 @@ def test_multi_task_is_the_sum_of_its_parts(tmp_path: Path) -> None:
     assert again["concatenated"]["ccc_valence"] == score["ccc_valence"]
     shown = invoke("score", preds, preds, gt, "--markdown", "--resamples", 100, "--per-clip").stdout
     assert "| predictions | score | mean CCC |" in shown
+    assert "| coverage (va / expr / au) |" in shown.splitlines()[0]
     assert "| 100.00% / 100.00% / 100.00% |" in shown
+    assert "\nva: clips: 2, frames: 18\n\nexpr: clips: 2, frames: 14\n" in shown
+    assert "\n95 % intervals (percentile, 100 resamples of clips, seed 0)\n" in shown
 
 
 def test_differences_of_multi_task_scores_are_those_of_the_scores(tmp_path: Path) -> None:
@@ -372,7 +375,10 @@ def test_a_clip_without_a_task_is_left_out_of_that_part(tmp_path: Path) -> None:
     assert (found["va"]["clips"], found["expr"]["clips"]) == (1, 2)
     assert found["per_clip"]["b"]["va"] is None
     assert found["per_clip"]["b"]["score"] is None
-    assert (found["worst"], found["mean_over_clips"]["clips"]) == (["a"], 1)
+    assert (found["worst"], found["best"], found["mean_over_clips"]["clips"]) == ([], [], 1)
+    shown = invoke("score", preds, gt, "--per-clip", "--markdown").stdout
+    assert "| clip | frames (va / expr / au) | score |" in shown
+    assert "| b | - / 15 / 11 |" in shown
 
 
 VA = "image_location,valence,arousal"

@@ -276,17 +276,69 @@ def test_labels_are_not_smoothed_and_nothing_else_is_overwritten(preds: Path, tr
     assert (preds / "c1.affect.parquet").read_bytes() == before
 
 
-def test_smoothing_twice_is_said(preds: Path, tmp_path: Path) -> None:
+def test_smoothing_twice_is_said(
+    preds: Path, tmp_path: Path, affcli: Callable[..., subprocess.CompletedProcess[str]]
+) -> None:
     assert "smoothed already" not in run("smooth", preds, "-o", tmp_path / "one", "--smooth", "mean:1s")
     said = run("smooth", tmp_path / "one", "-o", tmp_path / "two", "--smooth", "mean:1s")
     assert "smoothed already, and now once more: c1, c2" in said
+    done = affcli("smooth", tmp_path / "one", "-o", tmp_path / "three", "--smooth", "mean:1s", "--rate", "30")
+    assert (done.returncode, done.stderr.count("\n"), "smoothed already" in done.stderr) == (2, 1, False)
+
+
+def test_a_clip_of_another_length_than_its_labels(preds: Path, tmp_path: Path) -> None:
+    truth = affect("c1", curves(0)).resized(N - 5)
+    write(tmp_path / "short" / "c1.affect.parquet", truth, recipes.recipe("import-labels", {}))
+    with pytest.raises(SchemaError, match=rf"clip 'c1' has {N} frames, expected {N - 5} as in .*same frames$"):
+        invoke("smooth", preds, "--tune", tmp_path / "short")
+
+
+def test_tables_of_times_in_a_directory_that_is_not_there(tmp_path: Path) -> None:
+    (tmp_path / "p.csv").write_text("clip,frame,valence,arousal\na,0,0,0\nb,0,0,0\n")
+    for arguments in (
+        ("smooth", tmp_path / "p.csv", "--smooth", "mean:1s", "-o"),
+        ("import-labels", tmp_path / "p.csv"),
+    ):
+        with pytest.raises(InputError, match=r"^nosuch: does not exist"):
+            invoke(*arguments, tmp_path / "out", "--times", "nosuch")
+
+
+@pytest.mark.parametrize(
+    ("header", "rest"),
+    [("image_location,valence,arousal", ""), ("image,valence,arousal,expression,aus", ",3" + ",1" * 12)],
+)
+def test_frames_without_a_picture_are_not_predicted(tmp_path: Path, header: str, rest: str) -> None:
+    path, times, truth = tmp_path / "p.txt", tmp_path / "times", tmp_path / "gt.csv"
+    rows = [f"a/{frame + 1:05d}.jpg,{frame / 100},0.{frame % 10}{rest}\n" for frame in range(4, 60)]
+    path.write_text(header + "\n" + "".join(rows))
+    run("smooth", path, "-o", tmp_path / "out", "--smooth", "mean:3")
+    (found,) = read_affect(tmp_path / "out")
+    assert found.clip == "a"
+    np.testing.assert_array_equal(found.valid, np.arange(60) >= 4)
+    np.testing.assert_allclose(found.valence[5:59], np.arange(5, 59) / 100)
+    assert (found.expression is None) == (not rest)
+    classes = {name: set(values[4:].tolist()) for name, values in found.classes().items()}
+    assert {name: classes[name] for name in classes if name in ("expression", "au12")} == (
+        {"expression": {3}, "au12": {1}} if rest else {}
+    )
+    write_times(times, "a", [40_000 * frame for frame in range(70)])
+    run("smooth", path, "-o", tmp_path / "long", "--smooth", "mean:1s", "--times", times)
+    (found,) = read_affect(tmp_path / "long")
+    np.testing.assert_array_equal(found.valid, (np.arange(70) >= 4) & (np.arange(70) < 60))
+    said = "".join(f"a,{n},{n / 100 if 4 <= n < 60 else ''},{n % 10 / 10 if 4 <= n < 60 else ''}\n" for n in range(65))
+    truth.write_text("clip,frame,valence,arousal\n" + said)
+    done = invoke("smooth", path, "--tune", truth, "--rate", "25", "--json")
+    assert json.loads(done.stdout)["frames"] == 56
+    with pytest.raises(InputError, match="is a submission of the task expr, and classes are not smoothed"):
+        path.write_text("image,Neutral,Anger,Disgust,Fear,Happiness,Sadness,Surprise,Other\na/00001.jpg,3\n")
+        invoke("smooth", path, "-o", tmp_path / "none", "--smooth", "mean:3")
 
 
 @pytest.mark.parametrize(
     ("options", "said"),
     [
         ((), "neither --smooth nor --tune is given"),
-        (("--smooth", "mean:1s", "--tune", "gt"), "are both given"),
+        (("--smooth", "mean:1s", "--tune", "gt"), "are both given.*; leave out one$"),
         (("--smooth", "mean:1s"), "is given without --out"),
         (("--smooth", "mean:1s", "-o", "out", "--json"), "nothing to tell"),
         (("--tune", "gt", "-o", "-"), "also writes to stdout"),
@@ -297,7 +349,11 @@ def test_smoothing_twice_is_said(preds: Path, tmp_path: Path) -> None:
         (("--method", "mean", "-o", "out"), "--method: needs --window"),
         (("--window", "2s", "-o", "out"), "--window: needs --method"),
         (("--method", "mean", "--window", "2s"), "is given without --out"),
-        (("--method", "mean", "--window", "2s", "--tune", "gt"), "are both given"),
+        (
+            ("--method", "mean", "--window", "2s", "--tune", "gt"),
+            "--method: is given beside --tune.*leave out --method",
+        ),
+        (("--window", "2s", "--tune", "gt"), "--window: is given beside --tune.*leave out --window"),
         (("--method", "mean", "--window", "two", "-o", "out"), "is not what it takes"),
     ],
 )

@@ -114,6 +114,20 @@ def test_expressions_of_one_csv(affcli: Command, tmp_path: Path) -> None:
     assert out.read_text() == f"{EXPR}\nx/00001.jpg,4\nx/00002.jpg,0\n"
 
 
+@pytest.mark.parametrize("missing", ["error", "zero"])
+def test_expressions_are_no_valence(affcli: Command, tmp_path: Path, missing: str) -> None:
+    nothing = np.full(FRAMES, np.nan)
+    for clip in ("v1_left", "v1_right"):
+        columns = Affect(clip, nothing, nothing, expression=np.zeros(FRAMES, np.int8)).columns()
+        path = tmp_path / "preds" / f"{clip}.affect.parquet"
+        tables.write(path, AFFECT, columns, recipe=recipes.recipe("predict", {}), inputs=[], facts={})
+    sample, out = write_sample(tmp_path / "sample.txt", VA), tmp_path / "out.txt"
+    for words in (("--sample", sample), ("--layout", "files")):
+        done = affcli("submit", tmp_path / "preds", *words, "-o", out, "--missing", missing)
+        assert (done.returncode, out.exists()) == (3, False)
+        assert "preds: tells no valence or arousal in any frame (it has expressions: --task expr)" in done.stderr
+
+
 def test_a_file_of_each_clip(affcli: Command, tmp_path: Path, preds: Path) -> None:
     done = affcli("submit", preds, "--layout", "files", "-o", tmp_path / "all")
     assert (done.returncode, done.stderr) == (0, "")
@@ -231,7 +245,7 @@ def test_findings_end_with_status_4(affcli: Command, tmp_path: Path, preds: Path
     swapped = [",".join([row.split(",")[i] for i in (0, 2, 1)]) for row in rows]
     out.write_text("\n".join([first, *swapped[:-1]]) + "\n")
     done = affcli("lint-submission", out, "--sample", sample, "--reference", preds)
-    assert (done.returncode, done.stderr) == (4, "")
+    assert (done.returncode, "too few to tell more of swapped columns" in done.stderr) == (4, True)
     lost, crossed = done.stdout.splitlines()
     assert lost.startswith(f"{out}:41: truncated (1): the file is cut off after 39 of 40 rows")
     assert crossed.startswith(f"{out}:2: swapped (39): valence and arousal seem to be swapped")
@@ -326,5 +340,5 @@ def test_labels_are_a_reference(affcli: Command, tmp_path: Path, preds: Path) ->
     turned = [row.partition(",")[0] + "," + row.partition(",")[2].translate({48: "1", 49: "0"}) for row in rows]
     out.write_text("\n".join([first, *turned]) + "\n")
     done = affcli("lint-submission", out, "--sample", sample, "--reference", tmp_path / "AU_Set")
-    assert (done.returncode, done.stderr) == (4, "")
+    assert (done.returncode, "too few to tell more of swapped or inverted units" in done.stderr) == (4, True)
     assert done.stdout.startswith(f"{out}:2: inverted (12): action units that seem to be inverted")

@@ -296,3 +296,11 @@ def test_examples_of_the_readme_are_in_the_manual_pages_and_use_options_that_the
     for name in ("score", "gold", "smooth", "submit", "lint-submission", "import-labels", "export-labels"):
         page = (ROOT / "man" / "man1" / f"affcli-{name}.1").read_text(encoding="utf-8")
         assert f".SH EXAMPLES\n.nf\naffcli {name}".replace("-", "\\-") in page, name
+
+
+def test_a_command_of_a_loop_is_shown_with_all_of_it() -> None:
+    page = (ROOT / "man" / "man1" / "affcli-import-labels.1").read_text(encoding="utf-8")
+    loop = page[page.index("\nfor who in") :]
+    assert loop[1:].splitlines()[1].startswith("  affcli import\\-labels")
+    assert loop.splitlines()[4] == "done"
+    assert page.count("$who") == 2

@@ -113,6 +113,21 @@ def test_csv_dialects(text: str) -> None:
     assert all(one.named for one in found)
 
 
+@pytest.mark.parametrize("mark", [";", "\t"])
+def test_semicolons_and_tabs_part_cells_where_no_comma_is_in_the_file(mark: str) -> None:
+    text = "clip,frame,valence,arousal\na,0,0.5,-0.5\na,1,,\nb,0,0.25,1\n".replace(",", mark)
+    assert_equal(parse(text), [affect("a", [0.5, NAN], [-0.5, NAN]), affect("b", [0.25], [1])])
+    with pytest.raises(InputError, match="is separated by"):
+        parse(text.replace("0.5", "0,5"))
+    with pytest.raises(InputError, match="is separated by"):
+        parse(text.replace("a", '"a"'))
+
+
+def test_a_csv_of_expressions_is_told_as_one() -> None:
+    with pytest.raises(InputError, match=r"is a CSV of expressions.*score --task expr and submit --task expr read it"):
+        parse("clip,frame,expression\na,0,3\n")
+
+
 def test_csv_without_clip_is_named_after_its_file(tmp_path: Path) -> None:
     (found,) = read_affect(write(tmp_path / "talk.one.csv", "frame,valence,arousal\n0,0,0\n"))
     assert (found.clip, found.named, len(found)) == ("talk.one", False, 1)
@@ -123,7 +138,7 @@ BAD = {
     "\n\n": ("is empty", ""),
     "valence,arousal\n": ("holds a header and nothing else", ""),
     "frame;valence;arousal\n0;0,1;0,1\n": ("is separated by semicolons", "commas"),
-    "frame\tvalence\tarousal\n": ("is separated by tabs", "commas"),
+    "frame\tvalence\tarousal\n0\t0,1\t0,1\n": ("is separated by tabs", "commas"),
     "0.1,0.2\n0.3,0.4\n": ("begins with numbers ('0.1,0.2')", "put the line valence,arousal at the top"),
     "frame,valence\n0,1\n": ("has no column arousal (line 1: 'frame,valence')", "name its columns"),
     "valence,arousal,valence\n": ("has two columns valence", "remove one"),

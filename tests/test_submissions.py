@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import tracemalloc
 from collections.abc import Callable
@@ -19,6 +20,7 @@ from affcli.labels.filling import filled
 from affcli.labels.read import read_text
 from affcli.labels.submissions.advice import advice_of
 from affcli.labels.submissions.answers import Counts, answer_clips, answer_sample
+from affcli.labels.submissions.evidence import overwhelming
 from affcli.labels.submissions.form import Form, default_form, form_of
 from affcli.labels.submissions.lint import lint, lint_files
 from affcli.labels.submissions.rows import Finding
@@ -196,7 +198,9 @@ def test_frames_without_prediction_are_counted(tmp_path: Path) -> None:
     np.testing.assert_allclose(values[:, 0], [0.5, 0.4, 0.3], rtol=1e-15)
     assert counts.filled == 2
     with pytest.raises(InputError, match=r"clip 'c' has no prediction at all, expected something to hold"):
-        answer_sample(sample, [two([np.nan] * 3)], "hold")
+        answer_sample(sample, [two([np.nan] * 3), dataclasses.replace(hole, clip="d")], "hold")
+    with pytest.raises(InputError, match="preds: tells no valence or arousal in any frame"):
+        answer_sample(sample, [two([np.nan] * 3)], "zero")
     with pytest.raises(UsageError, match="missing=drop"):
         answer_sample(sample, [hole], "drop")
 
@@ -394,8 +398,15 @@ def test_findings_of_lines(
 
 
 def test_columns_that_changed_places_are_to_be_put_back_with_their_values(linted: Lint) -> None:
-    [finding] = linted(with_line(1, "image_location,arousal,valence"))
-    assert advice_of(finding) == "put the columns in the order of the sample, the values with them"
+    turned = with_line(1, "image_location,arousal,valence")
+    [finding] = linted(turned)
+    reorder = "put the columns in the order of the sample, the values with them"
+    assert f"if the values stand as the header says, {reorder}; if they stand as the sample" in advice_of(finding)
+    [finding] = linted(turned, reference=predictions())
+    assert advice_of(finding).startswith("copy the first line of the sample alone: the values stand in its order")
+    swap = cells_changed(lambda cells: cells.__setitem__(slice(None), cells[:, ::-1].copy()))
+    finding, swapped = linted(lambda lines: turned(swap(lines)), reference=predictions())
+    assert (advice_of(finding), swapped.kind) == (reorder, "swapped")
     [finding] = linted(with_line(1, "image_location,Valence,arousal"))
     assert advice_of(finding) == "copy the first line of the sample"
 
@@ -764,14 +775,48 @@ def test_a_few_clips_tell_the_order_of_classes(tmp_path: Path, clips: int) -> No
     assert "the classes seem to be moved on by 1: " in finding.message
 
 
-def test_nothing_is_said_of_a_few_unrelated_random_walks(tmp_path: Path) -> None:
+def test_nothing_is_found_in_a_few_unrelated_random_walks(tmp_path: Path) -> None:
     for seed in range(60):
         clips = 3 + seed % 7
         rng = np.random.default_rng(seed)
         every = np.cumsum(rng.normal(size=(clips, 500, 4)), axis=1)
         every *= 0.9 / np.abs(every).max(axis=1, keepdims=True)
         reference = [Affect(f"v{i}", clip[:, 0], clip[:, 1], source="labels") for i, clip in enumerate(every)]
-        assert beside_few(tmp_path, VA, np.concatenate(every)[:, 2:], reference) == ([], [])
+        findings, notes = beside_few(tmp_path, VA, np.concatenate(every)[:, 2:], reference)
+        assert findings == []
+        agreement = np.mean([np.corrcoef(clip.T)[[0, 1], [2, 3]].mean() for clip in every])
+        assert [note[:43] for note in notes] == ["the reference hardly agrees with the submis"] * bool(agreement < 0.2)
+
+
+@pytest.mark.parametrize("clips", [3, 9, 10, 40])
+def test_more_clips_take_no_evidence_away(clips: int) -> None:
+    """Gains of very different sizes are not alike enough for `clear`, and all of them are for the better."""
+    other = np.full(clips, 0.95)
+    as_is = np.where(np.arange(clips) % 5, 0.9, -0.9) if clips > 3 else np.full(clips, -0.9)
+    as_is[:2] = -0.9
+    gains = other - as_is
+    assert overwhelming(as_is, other, [500] * clips, 2) == (gains.mean() >= 0.4)
+    assert not overwhelming(as_is, other, [99] * clips, 2)
+
+
+@pytest.mark.parametrize(("clips", "frames", "long"), [(1, 40, "0 clips"), (2, 500, "2 clips")])
+def test_what_else_cannot_be_told_is_said_beside_a_finding(tmp_path: Path, clips: int, frames: int, long: str) -> None:
+    reference, *_ = few(clips, frames)
+    values = np.concatenate([np.stack([-one.valence, one.arousal], axis=1) for one in reference])
+    values[:frames] = np.stack([reference[0].valence, reference[0].arousal], axis=1)[::-1]
+    findings, notes = beside_few(tmp_path, VA, values, reference)
+    assert "reversed" in {one.kind for one in findings}
+    assert [note[:60] for note in notes] == [f"the reference has {long} of 100 frames or more of the submission"[:60]]
+    assert "too few to tell more of swapped columns" in notes[0]
+
+
+def test_rows_that_lack_a_cell_make_no_column_one_class(linted: Lint) -> None:
+    def edit(lines: list[str]) -> list[str]:
+        """Two of three rows lack a cell; the last of the others is 1."""
+        return [lines[0], *(line[:-1] + "1" if n % 3 == 0 else line[:-2] for n, line in enumerate(lines[1:]))]
+
+    assert kinds(linted(edit, header=MTL))[0][0] == "cells"
+    assert "one-class" not in {one.kind for one in linted(edit, header=MTL)}
 
 
 @pytest.mark.parametrize(("clips", "frames", "long"), [(1, 500, "1 clip"), (2, 500, "2 clips"), (3, 90, "0 clips")])

@@ -98,7 +98,18 @@ def _usage_error(error: Any) -> UsageError:
     usage = error.ctx.get_usage().removeprefix("Usage: ") if error.ctx else "affcli [OPTIONS] COMMAND [ARGS]..."
     usage = " ".join(usage.translate({ord("{"): None, ord("}"): None}).replace("python -m ", "").split())
     found = error.format_message().replace("Value error, ", "")  # a word of the library that checks values
+    if needed := _needed_together(error):  # the last word was taken for the other argument
+        found = f"{' and '.join(needed)} are both needed"
     return UsageError("command line", found.strip().rstrip("."), advice=f"usage: {usage}")
+
+
+def _needed_together(error: Any) -> list[str]:
+    """The arguments of a command that lacks the one which may be several words, where another has to follow it."""
+    missing: Any = getattr(error, "param", None)
+    if error.ctx is None or getattr(missing, "nargs", 1) != -1 or not missing.required:
+        return []
+    arguments = [one for one in error.ctx.command.params if one.param_type_name == "argument" and one.required]
+    return [str(one.metavar or one.name).strip() for one in arguments] if len(arguments) == 2 else []
 
 
 def _allow_many_files() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -11,7 +12,6 @@ from affcli.cli import label_options
 from affcli.cli.export_files import check_place, check_times, write
 from affcli.cli.export_losses import fitting, tell_losses
 from affcli.cli.export_options import Asked, Name, exporting, format_name
-from affcli.cli.smoothed import read_predictions
 
 LABELS = typer.Argument(
     ...,
@@ -66,7 +66,10 @@ COLUMNS = typer.Option(
     "name,timestamp,valence,arousal.",
 )
 SEPARATOR = typer.Option(
-    None, "--separator", help="With csv and ratings: what stands between cells; by default a comma."
+    None,
+    "--separator",
+    help="With csv and ratings: what stands between cells; by default a comma. Readers need not be told, but in "
+    "csv without --columns no name of a clip may hold a comma or quotes.",
 )
 TIME_UNIT = typer.Option(
     None,
@@ -117,8 +120,9 @@ def export_labels(
     """Write labels in the formats of other data sets.
 
     import-labels reads the files back: affwild2-va as DIR, without --format; affwild2-expr by --expressions DIR, and
-    affwild2-au by --action-units DIR; the others with the same --format, --columns, --time-unit and --range. Values are
-    the same to the last bit where the scale is -1:1, to the rounding of the conversion where it is another. The scale
+    affwild2-au by --action-units DIR; the others with the same --format, --columns, --time-unit and --range, and with
+    --times where frames are timed; csv on another scale without --columns needs --time-unit frame, too. Values are the
+    same to the last bit where the scale is -1:1, to the rounding of the conversion where it is another. The scale
     is said on stderr, and so is what the format cannot hold, such as expressions and standard deviations, and which
     clips have nothing to write. Numbers are as short as they are read back exactly.
 
@@ -139,7 +143,10 @@ def export_labels(
     )
     how = exporting(format, asked)
     check_place(out, how)
-    clips = fitting(read_predictions(labels), how, labels)
+    from affcli.labels.read import read_stream, read_whole
+
+    held = read_stream(sys.stdin.buffer) if str(labels) == "-" else read_whole(labels)
+    clips = fitting(held, how, labels)
     check_times(clips, how)
     tell_losses(clips, how)
     write(out, clips, how, force)

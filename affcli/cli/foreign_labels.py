@@ -13,7 +13,7 @@ from affcli.cli import label_options
 from affcli.cli.own_tables import spare_labels
 from affcli.cli.progress import progress
 from affcli.cli.runs import Run
-from affcli.cli.table_times import clip_times
+from affcli.cli.table_times import clip_times, require_directory
 from affcli.cli.times import exact_rate
 from affcli.errors import InputError, UsageError, some
 
@@ -108,6 +108,8 @@ def import_foreign(source: Path, out: Path, how: Reading, force: bool) -> None:
     from affcli import recipes, tables
     from affcli.schemas import AFFECT
 
+    if how.times:
+        require_directory(how.times)
     run = Run(0, once=True)
     groups = _groups(run, source, how)
     recipe = how.recipe()

@@ -15,7 +15,7 @@ from affcli.cli.options import FORCE, OUT
 from affcli.cli.own_tables import spare_labels
 from affcli.cli.progress import progress, say
 from affcli.cli.runs import Run
-from affcli.cli.table_times import clip_times, with_times
+from affcli.cli.table_times import clip_times, require_directory, with_times
 from affcli.errors import InputError, some
 
 if TYPE_CHECKING:
@@ -70,7 +70,8 @@ def import_labels(
     Writes OUT/<clip>.affect.parquet, one row per frame. Line k after the header of an Aff-Wild2 file is frame k - 1;
     -5, and anything else below -1, is not annotated. A CSV has the columns clip,frame,valence,arousal, or
     frame,valence,arousal, or valence,arousal with one line per frame; without the column clip its file name is the
-    clip's name. Its column expression, where it has one, is the number of the class.
+    clip's name. Its column expression, where it has one, is the number of the class. Semicolons or tabs may stand for
+    commas where the first line has them and neither commas nor quotes are in the file.
 
     With --expressions and --action-units, the table of a clip also holds what the files of its name there say, which
     must have as many lines. A clip that has a file only there becomes a table with valence and arousal nowhere
@@ -104,6 +105,8 @@ def import_labels(
         _tell(source, how, told=format is not None)
         import_foreign(source, out, how, force)
         return
+    if times is not None:
+        require_directory(times)
     run = Run(0, once=True)
     clips = labelled_clips(run, source, expressions, action_units, format)
     told = EXPRESSIONS if any(one.has_expressions for one in clips) or expressions else {}

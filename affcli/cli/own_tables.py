@@ -58,6 +58,7 @@ def spare_labels(path: Path, step: str, inputs: Sequence[dict[str, str]], *, for
                 f"{other['name']}, which is asked for now, holds something else",
                 expected="the file that it was made of",
                 advice="choose another directory, or replace what is there with --force",
+                listed=path.name.removesuffix(".affect.parquet"),
             )
     return bool(changed) and not force
 

@@ -69,7 +69,7 @@ class Run:
             counts = {"made": self.made, "up to date": self.kept, "failed": len(self.failures) - self.again}
             said = ", ".join(f"{count} {word}" for word, count in counts.items() if count)
             if self.failures:
-                said += f" ({some(dict.fromkeys(error.subject for error in self.failures))})"
+                said += f" ({some(dict.fromkeys(error.listed for error in self.failures))})"
             print(f"affcli: {self.clips} clip{'s' * (self.clips != 1)}: {said or 'nothing to make'}", file=sys.stderr)
         self.leave()
 
@@ -81,8 +81,8 @@ class Run:
             if len(others) == 1:
                 print(f"affcli: {others[0]}", file=sys.stderr)
             elif others:
-                named = some(error.subject for error in others)
-                print(f"affcli: {first.subject}: the same of {len(others)} more: {named}", file=sys.stderr)
+                named = some(error.listed for error in others)
+                print(f"affcli: {first.listed}: the same of {len(others)} more: {named}", file=sys.stderr)
         self._alike.clear()
 
     def leave(self) -> None:

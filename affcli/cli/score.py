@@ -168,9 +168,10 @@ def score(
     """Score predicted valence and arousal, expressions or action units against the ground truth, which comes last.
 
     Writes one JSON object to stdout, or tables for people. "concatenated" is the headline: each metric over all
-    annotated frames of all clips, for valence, arousal, and the mean of both. "mean_over_clips" averages the clips' own
-    scores instead. "coverage" is the share of annotated frames that were predicted. Without a metric option, all of
-    them.
+    annotated frames of all clips, for valence, arousal, and the mean of both. "mean_over_clips" averages the clips'
+    own scores instead, each figure over the clips in which it is defined: "clips" have both dimensions, and where more
+    have one, "clips_by_dimension" tells how many. "coverage" is the share of annotated frames that were predicted.
+    Without a metric option, all of them.
 
     Expressions (--task expr) have macro F1 over the fixed list of classes, in which one that never comes up counts 0,
     accuracy, the F1 of each class, and "confusion", a row for each true class; they come from label files of Aff-Wild2,
@@ -193,6 +194,7 @@ def score(
     require_sense(preds, truth, {"--ci": ci, "--lag": lag, "--min-ccc": min_ccc}, test, by, windows, times, drawing)
     from affcli.cli import score_groups, score_report, score_sides
     from affcli.cli.score_output import write
+    from affcli.cli.table_times import require_directory
 
     chosen = score_sides.task_of(task, preds, truth)
     given = {f"--{name}": asked for name, asked in wanted.items()} | {"--mask": mask is not None}
@@ -200,14 +202,18 @@ def score(
     given |= {"--range": bool(ranges), "--classes": classes is not None, "--formula": formula is not None}
     given |= {"--clip": clip, "--times": times is not None}
     score_sides.require_fit(chosen, given)
+    for directory in filter(None, (faces, times)):
+        require_directory(directory)
     scales = score_sides.scales(ranges or [])
     score_sides.require_text(scales, preds, truth, clip=clip)
     true, scale = score_sides.read(truth, chosen, scales.get("gt"))
     labelled = score_sides.labelled(true.clips, chosen, mask or "joint")
     groups = score_groups.required_groups(windows, by, labelled) if windows and by else None
+    drawn = ci is not None or len(preds) > 1
+    subjects = score_groups.subjects(windows, by, labelled) if windows and drawn else None
     asked = score_report.Asked(
         *(metrics, missing, align, mask or "joint", per_clip, decompose, lag, faces, groups, by),
-        *(score_groups.subjects(windows, labelled), ci, resamples or RESAMPLES, seed or 0),
+        *(subjects, ci, resamples or RESAMPLES, seed or 0),
         *("bca" if bca else "percentile", chosen),
         *(score_sides.class_list(classes, true), formula or "2021"),
         scales={"gt": str(scale)} if scale else {},
@@ -228,6 +234,7 @@ def _compared(
     """What is to be written, and the scores of each of the predictions."""
     from affcli.cli import score_intervals, score_report, score_sides, score_tasks
     from affcli.cli.score_warnings import Warnings
+    from affcli.labels.affect import require_affect
     from affcli.labels.tasks import fitted
     from affcli.scoring import score as scores_of
 
@@ -236,7 +243,12 @@ def _compared(
     warnings = Warnings(asked)
     for path in preds:
         side, applied, cut = score_sides.read_predictions(path, asked.task, scale, clip=asked.clip)
+        if asked.task == "va":
+            require_affect(side.clips, path)
         truth, predicted = fitted(true, side)
+        lone = len(truth) == len(predicted) == 1 and not truth[0].named and predicted[0].named
+        if lone and (asked.faces or asked.times):  # a lone file is called anything; its faces and times are not
+            truth = [dataclasses.replace(truth[0], clip=predicted[0].clip)]
         warnings.of_sides(path, truth, predicted)
         predicted = warnings.without_extra(path, truth, predicted)
         here = dataclasses.replace(asked, scales={"preds": str(applied), **asked.scales}) if applied else asked

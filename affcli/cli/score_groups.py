@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
 from affcli.errors import AffcliError, InputError, SchemaError, some
+
+log = logging.getLogger(__name__)
 
 
 def groups_of(path: Path, column: str) -> dict[str, str]:
@@ -45,9 +48,24 @@ def required_groups(path: Path, column: str, labelled: Sequence[str]) -> dict[st
     return found
 
 
-def subjects(windows: Path | None, labelled: Sequence[str]) -> dict[str, str] | None:
-    """Who is seen in each annotated clip, where the windows tell it of all of them."""
-    if windows is None:
-        return None
+def subjects(windows: Path, by: str | None, labelled: Sequence[str]) -> dict[str, str] | None:
+    """Who is seen in each annotated clip, where the windows tell it of all of them; else says that they do not.
+
+    Windows that tell of nobody are nothing to speak of where they are there for `by`.  Raises InputError where the
+    windows have none of these clips.
+    """
+    if not groups_of(windows, "split").keys() & {*labelled}:
+        raise InputError(
+            windows,
+            f"has none of the annotated clips: {some(labelled)}",
+            expected="windows of these clips",
+            advice="name the table that was cut of them",
+        )
     found = groups_of(windows, "subject")
-    return found if all(clip in found for clip in labelled) else None
+    lacking = [clip for clip in labelled if clip not in found]
+    if lacking and (found or by is None):
+        log.warning(
+            "%s tells no subject of %d of %d clips, so that clips are drawn, not people: cut it with --subjects",
+            *(windows, len(lacking), len(labelled)),
+        )
+    return None if lacking else found

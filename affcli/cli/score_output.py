@@ -35,15 +35,20 @@ def write(result: dict[str, Any], asked: Asked, form: str) -> None:
             score_tables.show(grid)
         else:
             print(score_tables.text(grid, form))
-    if form == "table" and not systems:
-        _print_recipe(result["predictions_recipe"])
+    for one in systems or [result]:
+        _print_recipe(one["predictions_recipe"], one["predictions"] if systems else "predictions", form)
 
 
-def _print_recipe(recipe: Any) -> None:
+def _print_recipe(recipe: Any, name: str, form: str) -> None:
+    """Print how predictions were made: in LaTeX as comments, in Markdown a line for each way."""
     from affcli import recipes
 
     made = recipe if isinstance(recipe, list) else [recipe] * (recipe is not None)
     for number, one in enumerate(made):
-        lines = recipes.outline(one) if number == 0 else [recipes.apart(one, made[0])]
-        print("predictions made by" if number == 0 else "others by")
-        print("\n".join(f"  {line}" for line in lines))
+        head = f"{name} made by" if number == 0 else "others by"
+        steps = recipes.outline(one) if number == 0 else [recipes.apart(one, made[0])]
+        if form == "markdown":
+            print(f"{head} {'; '.join(line.strip() for line in steps)}\n")
+            continue
+        lines = "\n".join([head, *(f"  {line}" for line in steps)]).splitlines()
+        print("\n".join(f"% {line}" if form == "latex" else line for line in lines))

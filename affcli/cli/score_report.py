@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 DIMENSIONS_AND_MEAN = ("valence", "arousal", "mean")
-NAMED = 5  # worst and best clips that are named
+NAMED = 5  # worst and best clips that are named, at most
 LAGS = 10  # on each side of 0
 
 
@@ -70,7 +70,7 @@ def report(asked: Asked, truth: list[Affect], predicted: list[Affect], scores: S
         result["scales"] = dict(asked.scales)
     if asked.per_clip:
         ranked = [clip for clip, _ in scores.ranked(metrics[0])]
-        result |= {"worst": ranked[:NAMED], "best": ranked[::-1][:NAMED]}
+        result |= ends(ranked)
     if asked.groups is not None:
         parts = {name: _part(scores.of(clips), metrics) for name, clips in chosen_of(asked).items()}
         result["by"] = {"column": asked.by, "groups": parts}
@@ -107,6 +107,12 @@ def compare(asked: Asked, names: Sequence[str], systems: Sequence[Scores]) -> di
             row[metric] = dict(zip(DIMENSIONS_AND_MEAN, found, strict=True))
         each.append(row)
     return {"against": names[0], **of_differences(asked), "each": each}
+
+
+def ends(ranked: Sequence[str]) -> dict[str, list[str]]:
+    """The worst clips and the best ones, of clips worst first; none is both."""
+    count = min(NAMED, len(ranked) // 2)
+    return {"worst": [*ranked[:count]], "best": [*ranked[::-1][:count]]}
 
 
 def chosen_of(asked: Asked) -> dict[str, set[str]]:
@@ -191,12 +197,10 @@ def _timed(asked: Asked, truth: list[Affect], predicted: list[Affect]) -> list[A
     from affcli.scoring.pairs import annotated, pertinent
 
     known = {clip.clip for clip in pertinent(truth, predicted) if clip.time_us is not None}
-    lone = len(truth) == len(predicted) == 1 and not truth[0].named and predicted[0].named
     made = []
     for clip in truth:
         if clip.time_us is None and clip.clip not in known and annotated(clip, asked.mask).any():
-            name = predicted[0].clip if lone else clip.clip  # a lone file is called anything
-            clip = dataclasses.replace(clip, time_us=clip_times(asked.times, name)[1])
+            clip = dataclasses.replace(clip, time_us=clip_times(asked.times, clip.clip)[1])
         made.append(clip)
     return made
 

@@ -69,7 +69,8 @@ def comparison(systems: Sequence[Mapping[str, Any]], metrics: Sequence[str]) -> 
         for one in systems
         for row, name in enumerate(metrics)
     ]
-    return Grid(("predictions", "", *FIGURES, "coverage"), rows, choices(systems))
+    count = f"clips: {systems[0]['clips']}, frames: {systems[0]['frames']}"  # compared over the same ones
+    return Grid(("predictions", "", *FIGURES, "coverage"), rows, (count, *choices(systems)))
 
 
 def choices(reports: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
@@ -99,7 +100,13 @@ def differences(found: Mapping[str, Any], metrics: Sequence[str]) -> Grid:
         for key in FIGURES
     ]
     header = ("predictions", "", f"less {found['against']}", f"{found['level']:g} % interval", f"p ({found['test']})")
-    return Grid(header, rows)
+    return Grid(header, rows, (how_drawn(found),))
+
+
+def how_drawn(found: Mapping[str, Any]) -> str:
+    """How intervals were drawn, as a line below them."""
+    drawn = f"{found['method']}, {found['resamples']} resamples of {found['of']}, seed {found['seed']}"
+    return f"{found['level']:g} % intervals ({drawn})"
 
 
 def text(grid: Grid, form: str) -> str:
@@ -132,9 +139,8 @@ def show(grid: Grid) -> None:
 
 
 def _intervals(found: Mapping[str, Any], metrics: Sequence[str]) -> Grid:
-    what = f"{found['level']:g} % intervals ({found['method']}, {found['resamples']} resamples of {found['of']})"
     rows = [(name.upper(), *(interval(found[name][key]) for key in FIGURES)) for name in metrics]
-    return Grid(("", *FIGURES), rows, (what,))
+    return Grid(("", *FIGURES), rows, (how_drawn(found),))
 
 
 def _decomposition(found: Mapping[str, Any]) -> Grid:
@@ -170,8 +176,9 @@ def _per_clip(report: Mapping[str, Any], metrics: Sequence[str]) -> Grid:
     notes = [
         f"{word}: " + ", ".join(f"{clip} {figure(report['per_clip'][clip][metrics[0]]['mean'])}" for clip in names)
         for word, names in (("worst", report["worst"]), ("best", report["best"]))
+        if names
     ]
-    return Grid(("clip", "frames", "", *FIGURES), rows, tuple(notes) if len(report["per_clip"]) > 1 else ())
+    return Grid(("clip", "frames", "", *FIGURES), rows, tuple(notes))
 
 
 def _cells(figures: Mapping[str, float | None]) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from affcli.cli.score_tables import Grid, choices, figure, interval, signed
+from affcli.cli.score_tables import Grid, choices, figure, how_drawn, interval, signed
 
 LABELS = {
     "f1": "mean F1",
@@ -33,7 +33,7 @@ def grids(report: Mapping[str, Any], heads: Sequence[str]) -> list[Grid]:
         found.append(_intervals(report["intervals"], heads, key))
     for name, parts in (("by", report.get("by", {}).get("groups")), ("faces", report.get("faces"))):
         if parts:
-            header = (report["by"]["column"] if name == "by" else "face", "frames", *map(label, heads))
+            header = (report["by"]["column"] if name == "by" else "face", f"frames{_which(report)}", *map(label, heads))
             found.append(Grid(header, [_part(group, part, heads) for group, part in parts.items()]))
     if "per_clip" in report:
         found.append(_per_clip(report, heads))
@@ -50,7 +50,9 @@ def comparison(systems: Sequence[Mapping[str, Any]], heads: Sequence[str]) -> Gr
     rows = [
         (one["predictions"], *(figure(one["concatenated"][name]) for name in heads), _coverage(one)) for one in systems
     ]
-    return Grid(("predictions", *map(label, heads), "coverage"), rows, choices(systems))
+    header = ("predictions", *map(label, heads), f"coverage{_which(systems[0])}")
+    # Compared are scores over the same frames.
+    return Grid(header, rows, (*_counts(systems[0], coverage=False), *choices(systems)))
 
 
 def differences(found: Mapping[str, Any], heads: Sequence[str]) -> Grid:
@@ -67,7 +69,7 @@ def differences(found: Mapping[str, Any], heads: Sequence[str]) -> Grid:
         for row, (name, value) in enumerate(_flat(one, heads))
     ]
     header = ("predictions", "", f"less {found['against']}", f"{found['level']:g} % interval", f"p ({found['test']})")
-    return Grid(header, rows)
+    return Grid(header, rows, (how_drawn(found),))
 
 
 def label(name: str) -> str:
@@ -80,32 +82,33 @@ def _flat(figures: Mapping[str, Any], heads: Sequence[str]) -> list[tuple[str, A
     return [(label(name), figures[name]) for name in heads] + [(f"F1 {name}", one) for name, one in parts.items()]
 
 
-def _counts(report: Mapping[str, Any]) -> tuple[str, ...]:
-    if "frames" in report:
-        told = f"clips: {report['clips']}, frames: {report['frames']}, coverage: {report['coverage']:.2%}"
-        if "classes" in report:
-            told += f", classes: {len(report['classes'])} ({report['classes_from']})"
-        return (told,)
-    return tuple(
-        f"{task}: clips: {part['clips']}, frames: {part['frames']}, coverage: {part['coverage']:.2%}"
-        for task, part in _tasks(report)
-    )
+def _counts(report: Mapping[str, Any], *, coverage: bool = True) -> tuple[str, ...]:
+    told = []
+    for task, part in _tasks(report):
+        if part:
+            line = f"clips: {part['clips']}, frames: {part['frames']}"
+            line += f", coverage: {part['coverage']:.2%}" if coverage else ""
+            line += f", classes: {len(part['classes'])} ({part['classes_from']})" if "classes" in part else ""
+            told.append(f"{task}: {line}" if task else line)
+    return tuple(told)
 
 
-def _tasks(counts: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
-    """What a multi-task report counts of each task that there is."""
-    return [(task, counts[task]) for task in TASKS if counts.get(task)]
+def _tasks(counts: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any] | None]]:
+    """What is counted of each task, None where there is nothing of it; of a lone one under no name."""
+    return [("", counts)] if "frames" in counts else [(task, counts.get(task)) for task in TASKS]
+
+
+def _which(report: Mapping[str, Any]) -> str:
+    """What a heading adds over a cell with a number for each task."""
+    return "" if "frames" in report else f" ({' / '.join(TASKS)})"
 
 
 def _coverage(report: Mapping[str, Any]) -> str:
-    parts = [report] if "coverage" in report else [part for _, part in _tasks(report)]
-    return " / ".join(f"{part['coverage']:.2%}" for part in parts)
+    return " / ".join(f"{part['coverage']:.2%}" if part else "-" for _, part in _tasks(report))
 
 
 def _frames(counts: Mapping[str, Any]) -> str:
-    return (
-        str(counts["frames"]) if "frames" in counts else " / ".join(str(part["frames"]) for _, part in _tasks(counts))
-    )
+    return " / ".join(str(part["frames"]) if part else "-" for _, part in _tasks(counts))
 
 
 def _classes(report: Mapping[str, Any]) -> Grid:
@@ -127,9 +130,8 @@ def _units(report: Mapping[str, Any]) -> Grid:
 
 
 def _intervals(found: Mapping[str, Any], heads: Sequence[str], key: str | None) -> Grid:
-    what = f"{found['level']:g} % intervals ({found['method']}, {found['resamples']} resamples of {found['of']})"
     chosen = {name: found[name] for name in (*heads, *([key] if key else []))}
-    return Grid(("", "interval"), [(name, interval(one)) for name, one in _flat(chosen, heads)], (what,))
+    return Grid(("", "interval"), [(name, interval(one)) for name, one in _flat(chosen, heads)], (how_drawn(found),))
 
 
 def _part(name: str, part: Mapping[str, Any] | None, heads: Sequence[str]) -> tuple[str, ...]:
@@ -144,5 +146,6 @@ def _per_clip(report: Mapping[str, Any], heads: Sequence[str]) -> Grid:
     notes = [
         f"{word}: " + ", ".join(f"{clip} {figure(clips[clip][heads[0]])}" for clip in names)
         for word, names in (("worst", report["worst"]), ("best", report["best"]))
+        if names
     ]
-    return Grid(("clip", "frames", *map(label, heads)), rows, tuple(notes) if len(clips) > 1 else ())
+    return Grid(("clip", f"frames{_which(report)}", *map(label, heads)), rows, tuple(notes))

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from affcli.cli.score_intervals import apart, drawn, of_differences, require_same_frames, spread
-from affcli.cli.score_report import NAMED, Asked, any_left, by_face, chosen_of, recipe_of
+from affcli.cli.score_report import Asked, any_left, by_face, chosen_of, ends, recipe_of
 
 if TYPE_CHECKING:
     from affcli.labels.affect import Affect
@@ -53,7 +53,7 @@ def report(asked: Asked, truth: list[Affect], predicted: list[Affect], scores: T
         }
         known = {clip: figures[0] for clip, (figures, _) in each.items() if not math.isnan(figures[0])}
         ranked = sorted(known, key=lambda clip: (known[clip], clip))
-        result |= {"worst": ranked[:NAMED], "best": ranked[::-1][:NAMED]}
+        result |= ends(ranked)
     if asked.groups is not None:
         groups = {name: _part(asked, scores.of(clips)) for name, clips in chosen_of(asked).items()}
         result["by"] = {"column": asked.by, "groups": groups}

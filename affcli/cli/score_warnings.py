@@ -64,19 +64,15 @@ class Warnings:
         self.said = True
         for name in scores.nowhere:
             log.warning("%s is nowhere annotated: its scores, and the means of both dimensions, are undefined", name)
-        constant = sorted(
-            clip.clip
-            for clip in scores.clips
-            if any(
-                math.isnan(clip.figures(metric)[name])
-                for metric in self.asked.metrics
-                if metric in NEED_TRUTH
-                for name, moments in clip.moments.items()
-                if moments.count
-            )
-        )
-        if constant:
-            log.warning("constant truth leaves CCC and PCC undefined for clip %s", some(constant))
+        constant: dict[tuple[str, ...], list[str]] = {}  # the clips, by the dimensions that are constant in them
+        for clip in scores.clips:
+            figures = [clip.figures(metric) for metric in self.asked.metrics if metric in NEED_TRUTH]
+            counted = [name for name, moments in clip.moments.items() if moments.count]
+            if names := tuple(name for name in counted if any(math.isnan(one[name]) for one in figures)):
+                constant.setdefault(names, []).append(clip.clip)
+        for names, clips in sorted(constant.items(), key=lambda item: (-len(item[0]), item)):
+            which = " and ".join(names)
+            log.warning("constant truth leaves CCC and PCC of %s undefined for clip %s", which, some(sorted(clips)))
 
     def of_lengths(self, path: Path, truth: Sequence[Affect], predicted: Sequence[Affect]) -> None:
         """How many frames of how many clips --align has changed."""

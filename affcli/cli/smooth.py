@@ -17,11 +17,12 @@ from affcli.cli.smoothed import (
     read_predictions,
     refuse_labels,
     smoothed,
+    tell_twice,
     timed,
     write_each,
     write_one,
 )
-from affcli.errors import UsageError
+from affcli.errors import InputError, SchemaError, UsageError
 
 if TYPE_CHECKING:
     from affcli.labels.affect import Affect
@@ -32,7 +33,8 @@ if TYPE_CHECKING:
 PREDS = typer.Argument(
     ...,
     metavar="PREDS",
-    help="Predictions: an affect table, a CSV, a directory of one of these, or - for CSV on stdin.",
+    help="Predictions: an affect table, a CSV, a directory of one of these, a submission of valence and arousal in one "
+    "file, multi-task labels, or - for CSV on stdin.",
 )
 OUT = typer.Option(
     None,
@@ -95,7 +97,8 @@ def smooth(
     cut off at -1 and 1. At the ends of a clip windows shrink to the frames that there are: nothing is made up beyond
     them. savgol fits a parabola (polynomials of order 2), gaussian has a standard deviation of a quarter of its window,
     and wiener's noise is the mean variance over the clip. Windows in seconds need the times of frames, of which a CSV
-    tells none: --rate does where they are constant, --times DIR always. Frames without a prediction stay so.
+    tells none: --rate does where they are constant, --times DIR always. Frames without a prediction stay so;
+    a submission and multi-task labels have none where they have no picture, and --times DIR tells how long clips are.
     Expressions and action units are kept as they are, and so are standard deviations, which are those of the networks
     before any smoothing; a CSV file's are left out.
 
@@ -107,8 +110,13 @@ def smooth(
     Labels, which affcli import-labels and gold write, are not smoothed: they would pass for the truth. A CSV file that
     is there already with something else in it is only replaced with --force.
     """
+    from affcli.labels.tasks import TaskLabels, fitted
     from affcli.smoothing import AUTO, canonical, parse
 
+    if tune is not None and smooth is None and (method or window):
+        option = "--method" if method else "--window"
+        found = "is given beside --tune, which finds the smoothing"
+        raise UsageError(option, found, expected="one of them", advice=f"leave out {option}, or --tune")
     if method is not None or window is not None:
         smooth = _one_of_both(smooth, method, window)
     _check(out, smooth, tune, as_json)
@@ -120,14 +128,18 @@ def smooth(
             advice="tune on labels with --tune GT, or use affcli predict --smooth auto",
         )
     asked = parse(smooth) if smooth is not None else None
-    clips = read_predictions(preds)
+    opened = _open_ended(preds)
+    clips = read_predictions(preds) if opened is None else opened
     refuse_labels(clips)
+    truth = None if tune is None else _truth(tune, clips)
+    if truth is not None and opened is not None:
+        clips = fitted(TaskLabels(truth), TaskLabels(clips, open_ended=True))[1]
     if missing is not None:
         clips = completed(clips, missing)
     in_seconds = tune is not None or any(one.unit == "s" for one in (asked or {}).values())
-    clips, given = timed(clips, rate, times, needed=in_seconds)
-    if tune is not None:
-        asked, told = _tuned(clips, tune)
+    clips, given = timed(clips, rate, times, needed=in_seconds, open_ended=opened is not None)
+    if truth is not None:
+        asked, told = _tuned(clips, truth)
         if as_json or not (sys.stdout and sys.stdout.isatty()):
             print(json.dumps(told, indent=2, allow_nan=False))
         else:
@@ -144,6 +156,27 @@ def smooth(
         write_each(out, clips, how, force)
     else:
         write_one(out, clips, how, force)
+    tell_twice(clips)
+
+
+def _open_ended(path: Path) -> list[Affect] | None:
+    """The predictions of a submission in one file or of multi-task labels, which do not say how long clips are.
+
+    None where `path` is neither.  Raises InputError where it has neither valence nor arousal, or a line is malformed.
+    """
+    from affcli.labels.tasks import look, read_labels
+
+    source = None if str(path) == "-" else look(path)
+    if source is None or source.kind not in ("submission", "multi-task"):
+        return None
+    if source.task not in ("va", "mtl"):
+        raise InputError(
+            path,
+            f"is a submission of the task {source.task}, and classes are not smoothed",
+            expected="predictions of valence and arousal",
+            advice="name these",
+        )
+    return read_labels(path, "va").clips
 
 
 def _one_of_both(smooth: str | None, method: str | None, window: str | None) -> str:
@@ -162,7 +195,8 @@ def _check(out: Path | None, smooth: str | None, tune: Path | None, as_json: boo
     """Raise UsageError where options do not fit together."""
     if (smooth is None) == (tune is None):
         found = "neither --smooth nor --tune is given" if smooth is None else "--smooth and --tune are both given"
-        raise UsageError("command line", found, expected="one of them", advice="add --smooth mean:2s, or --tune GT")
+        advice = "add --smooth mean:2s, or --tune GT" if smooth is None else "leave out one"
+        raise UsageError("command line", found, expected="one of them", advice=advice)
     if smooth is not None and out is None:
         raise UsageError("--smooth", "is given without --out", expected="-o OUT", advice="say where to write")
     if as_json and tune is None:
@@ -178,17 +212,38 @@ def _check(out: Path | None, smooth: str | None, tune: Path | None, as_json: boo
         )
 
 
-def _tuned(clips: list[Affect], truth_path: Path) -> tuple[dict[str, Smoothing], dict[str, Any]]:
+def _truth(path: Path, clips: list[Affect]) -> list[Affect]:
+    """The labels to tune on; where their file does not say how long clips are, as long as longer predictions."""
+    from affcli.labels.tasks import TaskLabels, fitted, read_labels
+
+    return fitted(read_labels(path, "va"), TaskLabels(clips))[0]
+
+
+def _require_equal_lengths(truth: list[Affect], clips: list[Affect]) -> None:
+    """Raise SchemaError where a clip has other frames than its labels: which of them are alike, nobody knows."""
+    lengths = {one.clip: len(one) for one in clips}
+    lone = len(truth) == len(clips) == 1
+    for one in truth:
+        count = len(clips[0]) if lone else lengths.get(one.clip, len(one))
+        if count != len(one) and one.valid.any():
+            raise SchemaError(
+                next(clip for clip in clips if lone or clip.clip == one.clip).source or "predictions",
+                f"clip '{clips[0].clip if lone else one.clip}' has {count} frames",
+                expected=f"{len(one)} as in {one.source or 'the labels'}",
+                advice="predict every decoded frame, or tune on labels of the same frames",
+            )
+
+
+def _tuned(clips: list[Affect], truth: list[Affect]) -> tuple[dict[str, Smoothing], dict[str, Any]]:
     """The best smoothing by labels, and what is to be told of it.
 
     Raises InputError and SchemaError as `scoring.score` does where labels and predictions do not fit together.
     """
     from affcli import scoring
-    from affcli.labels.read import read_affect
     from affcli.smoothing import parse
     from affcli.training.tuning import tune
 
-    truth = read_affect(truth_path)
+    _require_equal_lengths(truth, clips)
     before = scoring.score(truth, clips)
     by_name = {one.clip: one for one in clips}
     pairs = [

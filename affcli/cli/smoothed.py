@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from affcli.cli.own_tables import spare_files, spare_inputs, spare_others
 from affcli.cli.progress import progress, say
 from affcli.cli.runs import Run
-from affcli.cli.table_times import clip_times, with_times
+from affcli.cli.table_times import clip_times, require_directory, with_times
 from affcli.errors import SchemaError, UsageError, some
 
 if TYPE_CHECKING:
@@ -31,21 +31,12 @@ LABELS = ("import-labels", "gold")  # steps whose tables are the truth
 
 
 def read_predictions(path: Path) -> list[Affect]:
-    """The predictions with all that their files hold: expressions of CSV, too, and standard deviations of tables."""
-    from affcli.labels.affect import distinct
-    from affcli.labels.read import read_affect, read_stream, read_text
+    """The predictions, as `read_whole` or, of a pipe, as CSV; values past -1 and 1 stay, and are said."""
+    from affcli.labels.read import read_stream, read_whole
 
-    if str(path) == "-":
-        found = read_stream(sys.stdin.buffer, beyond=True)
-        _tell_overshoot(found)
-        return found
-    every = read_affect(path, beyond=True)
-    _tell_overshoot(every)
-    is_table = {one.source: one.recipe is not None for one in every}
-    found = []
-    for source, table in is_table.items():
-        found += _with_std(Path(source)) if table else read_text(Path(source), beyond=True)
-    return distinct(dataclasses.replace(one, named=one.named or path.is_dir()) for one in found)
+    found = read_stream(sys.stdin.buffer, beyond=True) if str(path) == "-" else read_whole(path, beyond=True)
+    _tell_overshoot(found)
+    return found
 
 
 def _tell_overshoot(clips: list[Affect]) -> None:
@@ -60,26 +51,8 @@ def _tell_overshoot(clips: list[Affect]) -> None:
         )
 
 
-def _with_std(path: Path) -> list[Affect]:
-    """The clips of a table, and their standard deviations where it has any."""
-    import numpy as np
-
-    from affcli import tables
-    from affcli.clips import clip_runs
-    from affcli.labels.affect import from_table
-    from affcli.schemas import AFFECT
-
-    table = tables.read(path, AFFECT)
-    std = np.stack([table.column(f"{name}_std") for name in DIMENSIONS], axis=-1).astype(np.float64)
-    rows = {name: slice(start, stop) for name, start, stop in clip_runs(table.column("clip"))}
-    clips = from_table(table)
-    return [
-        one if np.isnan(std[at := rows[one.clip]]).all() else dataclasses.replace(one, std=std[at]) for one in clips
-    ]
-
-
 def refuse_labels(clips: list[Affect]) -> None:
-    """Raise SchemaError where clips are labels; warn where they are smoothed already."""
+    """Raise SchemaError where clips are labels."""
     for one in clips:
         made = one.recipe or {}
         if made.get("step") in LABELS:
@@ -89,18 +62,23 @@ def refuse_labels(clips: list[Affect]) -> None:
                 expected="predictions",
                 advice="smoothed labels would pass for the truth; name the directory of the predictions",
             )
+
+
+def tell_twice(clips: list[Affect]) -> None:
+    """Warn where clips that are smoothed now had been smoothed already."""
     already = [one.clip for one in clips if (one.recipe or {}).get("config", {}).get("smooth", "none") != "none"]
     if already:
         log.warning("smoothed already, and now once more: %s", some(already))
 
 
 def timed(
-    clips: list[Affect], rate: str | None, times: Path | None, *, needed: bool
+    clips: list[Affect], rate: str | None, times: Path | None, *, needed: bool, open_ended: bool = False
 ) -> tuple[list[Affect], dict[str, Path | None]]:
     """The clips with the times that windows in seconds need; by name, those that they are given for.
 
-    They are given by the `rate`, or by the tables in the directory `times`: with each name stands its table.  Raises
-    UsageError where times are needed and lack, or something is given that nothing needs; InputError as `with_times`.
+    They are given by the `rate`, or by the tables in the directory `times`: with each name stands its table, which also
+    tells how long `open_ended` clips are.  Raises UsageError where times are needed and lack, or something is given
+    that nothing needs; InputError as `with_times`.
     """
     from affcli.cli.times import exact_rate
     from affcli.clock import frame_times
@@ -116,7 +94,10 @@ def timed(
     if not needed or not untimed:
         return clips, {}
     if times is not None:
+        require_directory(times)
         tables = {one.clip: clip_times(times, one.clip) for one in clips if one.time_us is None}
+        if open_ended:
+            clips = [one.resized(max(len(one), len(tables[one.clip][1]))) for one in clips]
         by_table = [with_times(one, *tables[one.clip]) if one.clip in tables else one for one in clips]
         return by_table, {clip: path for clip, (path, _) in tables.items()}
     if exact is None:

@@ -81,9 +81,9 @@ def submit(
     picture is passed over. Frames that it does not ask for are left out.
 
     Every row gets a value: a clip that lacks is refused, and --missing says what a frame without a prediction gets, or
-    one past the end of its clip; how many rows were filled in is said on stderr. Valence and arousal past -1 or 1 are
-    clipped and counted, but in affect tables, which hold none; -5 is not predicted. affcli lint-submission looks at the
-    result again.
+    one past the end of its clip; how many rows were filled in is said on stderr. Valence and arousal past -1 or 1 in
+    CSV and label files are clipped and counted; in a submission they are an error. -5 is not predicted. affcli
+    lint-submission looks at the result again.
 
     Multi-task submissions, image,valence,arousal,expression,aus and sixteen cells in a row, need predictions of all
     of these, in affect tables or such a file. No sample of the organisers was at hand: it is taken to be like their

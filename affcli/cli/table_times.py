@@ -15,6 +15,17 @@ if TYPE_CHECKING:
     from affcli.labels.affect import Affect
 
 
+def require_directory(path: Path) -> None:
+    """Raise InputError where what should hold the tables of all clips is no directory."""
+    if not path.is_dir():
+        raise InputError(
+            path,
+            "is no directory" if path.exists() else "does not exist",
+            expected="the directory of the clips' faces or audio tables",
+            advice="check the path",
+        )
+
+
 def clip_times(directory: Path, clip: str) -> tuple[Path, NDArray[np.int64]]:
     """The table that tells the times of a clip's frames, and the times, (n,) us.  Raises InputError without one."""
     from affcli import tables

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -166,6 +167,23 @@ def _classes(table: Table, name: str) -> NDArray[np.int8]:
             advice=_REMAKE,
         )
     return np.where(np.isnan(values), UNKNOWN, values).astype(np.int8)
+
+
+def require_affect(clips: Sequence[Affect], source: Path | str) -> None:
+    """Raise InputError where predictions tell neither valence nor arousal in any frame of any clip."""
+    if not clips or any(not np.isnan(getattr(clip, name)).all() for clip in clips for name in DIMENSIONS):
+        return
+    kinds = {
+        "expressions: --task expr": any(clip.expression is not None for clip in clips),
+        "action units: --task au": any(clip.action_units for clip in clips),
+    }
+    has = ", and ".join(kind for kind, there in kinds.items() if there)
+    raise InputError(
+        source,
+        f"tells no valence or arousal in any frame{f' (it has {has})' if has else ''}",
+        expected="valence and arousal",
+        advice="choose that task, or predict with a network that has learnt them" if has else "check the predictions",
+    )
 
 
 def distinct(clips: Iterable[Affect]) -> list[Affect]:

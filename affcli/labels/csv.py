@@ -38,12 +38,14 @@ def parse(
     """The clips of one CSV or Aff-Wild2 text file, in its order.
 
     `source` names the file in messages and `stem` the clip of a file without a column `clip`.  Columns may be in any
-    order, and others stand among them; an empty cell is not annotated, and `reading` tells what numbers mean.  With
-    `expressions`, a column `expression` is read too, the number of a class in EXPRESSIONS; without, it is one of the
-    others.  Without `affect`, that column must be there, and valence and arousal are among the others: NaN.  Raises
-    InputError with the line and what to do about it.
+    order, and others stand among them; semicolons or tabs may part them where neither comma nor quote is in the file;
+    an empty cell is not annotated, and `reading` tells what numbers mean.  With `expressions`, a column `expression` is
+    read too, the number of a class in EXPRESSIONS; without, it is one of the others.  Without `affect`, that column
+    must be there, and valence and arousal are among the others: NaN.  Raises InputError with the line and what to do
+    about it.
     """
     # Plain ASCII, as nearly all files are, need not become a string of many megabytes to be known for text.
+    content = content if affwild2_only else _with_commas(content)
     plain = content.isascii() and b"\0" not in content and not content[:1].isspace()
     first = content[: content.find(b"\n") + 1 or None] if plain else content
     header = _header(lines.decode(first, source, EXPECTED if affect else EXPECT_CLASSES), source)
@@ -57,6 +59,15 @@ def parse(
             _refuse_decimal_commas(text, layout, source)
         found = list(lines.parse(text, layout, source, stem, reading))
     return [affwild2.mark(clip) if reading.plain else _converted(clip, reading) for clip in found]
+
+
+def _with_commas(content: bytes) -> bytes:
+    """CSV with semicolons or tabs, as its first line says, with commas; where commas or quotes are in it, as it is."""
+    first = content[: content.find(b"\n") + 1 or None]
+    marks = [mark for mark in (b";", b"\t") if mark in first.strip()]
+    if len(marks) != 1 or b"," in content or b'"' in content:
+        return content
+    return content.replace(marks[0], b",")
 
 
 def write_csv(stream: TextIO, clips: Iterable[Affect]) -> None:
@@ -126,6 +137,8 @@ def _unknown(header: list[str], needed: tuple[str, ...]) -> tuple[str, str]:
             return f"is separated by {word}", "separate its cells with commas, and write decimals with a point"
     if all(NUMBER.fullmatch(cell) for cell in header):
         return f"begins with numbers ('{first}')", f"put the line {','.join(needed)} at the top"
+    if EXPRESSION in header and EXPRESSION not in needed:
+        return "is a CSV of expressions", "affcli score --task expr and submit --task expr read it"
     missing = " and no column ".join(name for name in needed if name not in header)
     return f"has no column {missing} (line 1: '{first}')", "name its columns in line 1"
 

@@ -6,9 +6,12 @@ import dataclasses
 from pathlib import Path
 from typing import BinaryIO
 
+import numpy as np
+
 from affcli import tables
+from affcli.clips import clip_runs
 from affcli.labels import csv
-from affcli.labels.affect import Affect, distinct, from_table
+from affcli.labels.affect import DIMENSIONS, Affect, distinct, from_table
 from affcli.labels.files import TABLE, affect_files
 from affcli.labels.lines import read_bytes
 from affcli.labels.scales import PLAIN, Reading, Scale
@@ -78,6 +81,19 @@ def read_table(path: Path) -> list[Affect]:
     return from_table(tables.read(path, AFFECT))
 
 
+def read_whole(path: Path, *, beyond: bool = False) -> list[Affect]:
+    """The clips of `path` as `read_affect`, with all that their files hold.
+
+    That is expressions of CSV, too, and standard deviations of tables.
+    """
+    clips = (
+        clip
+        for file in affect_files(path)
+        for clip in (_with_std(file) if holds_tables(file) else read_text(file, beyond=beyond))
+    )
+    return distinct(dataclasses.replace(clip, named=clip.named or path.is_dir()) for clip in clips)
+
+
 def read_text(path: Path, *, beyond: bool = False) -> list[Affect]:
     """The clips of one text file: a .txt is an Aff-Wild2 label file, anything else CSV, whose expressions are read too.
 
@@ -89,6 +105,17 @@ def read_text(path: Path, *, beyond: bool = False) -> list[Affect]:
 def read_stream(stream: BinaryIO, *, scale: Scale | None = None, beyond: bool = False) -> list[Affect]:
     """The clips of CSV from a pipe, with numbers as `read_affect` reads them."""
     return csv.parse(stream.read(), "standard input", "-", reading=Reading(scale, beyond))
+
+
+def _with_std(path: Path) -> list[Affect]:
+    """The clips of a table, and their standard deviations where it has any."""
+    table = tables.read(path, AFFECT)
+    std = np.stack([table.column(f"{name}_std") for name in DIMENSIONS], axis=-1).astype(np.float64)
+    rows = {name: slice(start, stop) for name, start, stop in clip_runs(table.column("clip"))}
+    return [
+        one if np.isnan(std[at := rows[one.clip]]).all() else dataclasses.replace(one, std=std[at])
+        for one in from_table(table)
+    ]
 
 
 def _read_text(path: Path, reading: Reading) -> list[Affect]:

@@ -80,10 +80,18 @@ class Scores(OfClips):
         """The headline: one metric over all frames of all clips, of valence, of arousal, and the mean of both."""
         return _figures(metric, {name: sum((c.moments[name] for c in self.clips), Moments()) for name in DIMENSIONS})
 
-    def mean_over_clips(self, metric: str) -> dict[str, float]:
-        """The mean of the clips' own scores; `clips` says how many have one, in both dimensions."""
-        each = [figures for figures in (clip.figures(metric) for clip in self.clips) if not math.isnan(figures["mean"])]
-        return {**{name: mean_of([one[name] for one in each]) for name in (*DIMENSIONS, "mean")}, "clips": len(each)}
+    def mean_over_clips(self, metric: str) -> dict[str, Any]:
+        """The mean of the clips' own scores, each figure over the clips in which it is defined.
+
+        "clips" is how many have both dimensions, which "mean" is over; where the numbers differ,
+        "clips_by_dimension" has those of valence and of arousal.
+        """
+        each = [clip.figures(metric) for clip in self.clips]
+        defined = {name: [one[name] for one in each if not math.isnan(one[name])] for name in (*DIMENSIONS, "mean")}
+        counts = {name: len(values) for name, values in defined.items()}
+        both = counts.pop("mean")
+        found = {**{name: mean_of(values) for name, values in defined.items()}, "clips": both}
+        return found if set(counts.values()) == {both} else {**found, "clips_by_dimension": counts}
 
     def sums(self) -> Array:
         """What of each of m clips adds up, for `affcli.statistics`: float64 (m, 2, 9), as of `clip_sums`."""
@@ -225,5 +233,5 @@ def _figures(metric: str, moments: Mapping[str, Moments]) -> dict[str, float]:
     return {**figures, "mean": sum(figures.values()) / len(figures)}
 
 
-def _plain(figures: Mapping[str, float]) -> dict[str, float | None]:
-    return {name: None if math.isnan(value) else value for name, value in figures.items()}
+def _plain(figures: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: None if isinstance(value, float) and math.isnan(value) else value for name, value in figures.items()}

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from affcli.classification import PRESENCE, Confusion, class_f1
+from affcli.classification import PRESENCE, WEIGHTS_2020, Confusion, class_f1
 from affcli.errors import InputError, some
 from affcli.labels.affect import EXPRESSIONS, Affect, distinct
 from affcli.scoring.pairs import COLUMNS, Pair, aligned, annotated, known, matched, require_known, require_predictions
@@ -24,7 +24,6 @@ from affcli.scoring.shards import OfClips, require_shards
 
 Array = NDArray[np.float64]
 LATEST = "2021"  # the formula that is usual
-WEIGHTS_2020 = {"expr": (0.67, 0.33), "au": (0.5, 0.5)}  # of F1 and of accuracy
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from affcli.errors import InputError, SchemaError, UsageError, some
-from affcli.labels.affect import DIMENSIONS, HIGH, LOW, UNKNOWN, Affect, distinct
+from affcli.labels.affect import DIMENSIONS, HIGH, LOW, UNKNOWN, Affect, distinct, require_affect
 from affcli.labels.filling import MISSING, filled
 from affcli.labels.submissions.form import Form
 from affcli.labels.submissions.sample import Sample, Wanted
@@ -60,6 +60,7 @@ def answer_sample(
     asked_of = {clip: sample.frame[at] for clip, at in zip(sample.clips, rows, strict=True)}
     lengths = {clip: int(frames[-1]) + 1 for clip, frames in asked_of.items()}
     _require_clips(by_name, lengths, sample.source, missing)
+    _require_affect(clips, [sample.form])
     asked = [_Asked(sample.form, frames, by_name[clip]) for clip, frames in asked_of.items()]
     answers, counts = _answer(asked, missing)
     values = np.empty((len(sample), len(sample.form.columns)))
@@ -77,6 +78,7 @@ def answer_clips(
     """
     by_name = _by_name(clips)
     _require_clips(by_name, {one.clip: one.frames or 0 for one in wanted}, source, missing)
+    _require_affect(clips, [one.form for one in wanted])
     asked = []
     for one in wanted:
         affect = by_name[one.clip]
@@ -110,6 +112,12 @@ def _require_clips(clips: dict[str, Affect], frames: dict[str, int], source: str
             advice="predict every decoded frame: affcli probe tells how many there are; or --missing hold, interpolate "
             "or zero fills in what is past the end",
         )
+
+
+def _require_affect(clips: Sequence[Affect], forms: Sequence[Form]) -> None:
+    """Raise where valence and arousal alone are asked for, and no clip has any."""
+    if all(form.task == "va" for form in forms):
+        require_affect(clips, _origin(clips))
 
 
 def _origin(clips: Iterable[Affect]) -> str:

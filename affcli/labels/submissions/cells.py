@@ -30,7 +30,8 @@ _SAID = {
 def read_cells(rows: Rows, form: Form) -> tuple[NDArray[np.float64], list[Finding]]:
     """The values, float64 (n, columns), NaN where there is none in order; and what is wrong with them.
 
-    A row of too few or too many cells, which has been told of, is read as far as it goes.
+    A row of too few or too many cells, which has been told of, has no values, since
+    nobody knows which of its cells lacks; its cells are looked at as far as it goes.
     """
     width, k, n = len(form.columns), form.numbers, len(rows.tails)
     tails = rows.tails
@@ -69,6 +70,7 @@ def read_cells(rows: Rows, form: Form) -> tuple[NDArray[np.float64], list[Findin
             advice = (_ZERO_OR_ONE if form.highest_of(column) == 1 else _CLASS) if classes else ""
             findings.append(Finding(kind, int(rows.lines[row]), len(found), told, advice=advice))
     values[wrong != 0] = np.nan
+    values[rows.ragged] = np.nan
     return values, findings
 
 

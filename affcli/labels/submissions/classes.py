@@ -6,7 +6,7 @@ is said only where it cannot well be chance: since classes stay for many frames,
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -118,8 +118,13 @@ def _known(
     return values[at].astype(np.int64), truth[at].astype(np.int64), sample.place[at]
 
 
-def unjudged_classes(sample: Sample, values: NDArray[np.float64], truth: NDArray[np.float64]) -> list[str]:
-    """Why the reference cannot tell how classes stand, where it cannot; nothing where it can, or where they agree."""
+def unjudged_classes(
+    sample: Sample, values: NDArray[np.float64], truth: NDArray[np.float64], kinds: Container[str] = ()
+) -> list[str]:
+    """Why the reference cannot tell how classes stand, but for the `kinds` found; nothing where it can, or they agree.
+
+    Expressions have one order, of which class-order says all; action units may be swapped and inverted, each by itself.
+    """
     columns, rows = sample.form.columns, np.concatenate(sample.rows_of_clips())
     told, changes = [], {}
     for place, name in list(enumerate(columns))[sample.form.numbers :]:
@@ -131,16 +136,17 @@ def unjudged_classes(sample: Sample, values: NDArray[np.float64], truth: NDArray
             changes[name] = count
             continue
         long = int((np.bincount(of, minlength=1) >= LONG).sum())
-        if count < TELLING and (long < FEW or unlike(said, true, of) < UNLIKE):
+        if "class-order" not in kinds and count < TELLING and (long < FEW or unlike(said, true, of) < UNLIKE):
             told.append(
                 f"the reference has {long} clip{'s' * (long != 1)} of {LONG} frames or more, and {count} runs of one "
                 f"class, of the submission: too few to tell another order of classes by, expected {FEW} clips of "
                 f"several classes, or {TELLING} runs"
             )
     if changes and max(changes.values()) < TELLING:
+        more = "more of " * ("column-order" in kinds or "inverted" in kinds)
         told.append(
             f"the reference has at most {max(changes.values())} runs of one value of an action unit of the submission: "
-            f"too few to tell swapped or inverted units by, expected {TELLING}"
+            f"too few to tell {more}swapped or inverted units by, expected {TELLING}"
         )
     return told
 

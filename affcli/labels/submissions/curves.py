@@ -15,6 +15,7 @@ from affcli.labels.submissions.rows import Finding
 from affcli.labels.submissions.sample import Sample
 
 SHORTEST_GAP = 4  # frames: a line of fewer comes about by chance, where numbers are rounded
+_OF_CURVES = {"swapped", "reversed", "opposite"}
 _EQUAL = 1e-6  # the last digit of float32 and more
 
 
@@ -28,8 +29,13 @@ def curve_findings(
     k = sample.form.numbers
     findings = []
     if k:
-        clips = [rows[~np.isnan(values[rows, :k]).any(axis=1)] for rows in sample.rows_of_clips()]
-        named = [(clip, rows) for clip, rows in zip(sample.clips, clips, strict=True) if len(rows) >= SHORTEST]
+        there = [rows[lines[rows] > 0] for rows in sample.rows_of_clips()]
+        clips = [rows[~np.isnan(values[rows, :k]).any(axis=1)] for rows in there]
+        named = [
+            (clip, rows)
+            for clip, rows, every in zip(sample.clips, clips, there, strict=True)
+            if _enough(len(rows), len(every))
+        ]
         numbers = values[:, :k]
         findings += _constant(sample, named, numbers, lines) + _padded(named, numbers, lines)
         findings += _filled_backwards(named, numbers, lines)
@@ -42,14 +48,16 @@ def curve_findings(
 def unjudged(
     sample: Sample, values: NDArray[np.float64], truth: NDArray[np.float64], findings: Sequence[Finding]
 ) -> list[str]:
-    """What the reference is too small to tell, in one line for each kind of curves; nothing of what it has told."""
+    """What the reference is too small to tell, in one line for each kind of curves: beside findings, what more."""
     kinds = {one.kind for one in findings}
-    told = []
-    if sample.form.numbers and not kinds & {"swapped", "reversed", "opposite"}:
-        told.append(unjudged_numbers(sample, values, truth))
-    if not kinds & {"class-order", "below-chance", "column-order", "inverted"}:
-        told += unjudged_classes(sample, values, truth)
+    told = [unjudged_numbers(sample, values, truth, bool(kinds & _OF_CURVES))] if sample.form.numbers else []
+    told += unjudged_classes(sample, values, truth, kinds)
     return [one for one in told if one]
+
+
+def _enough(sound: int, rows: int) -> bool:
+    """Whether rows that are in order are enough, and not the lesser part of those of the file."""
+    return sound >= SHORTEST and 2 * sound >= rows
 
 
 def _constant(
@@ -116,10 +124,10 @@ def _filled_backwards(
 
 def _one_class(sample: Sample, values: NDArray[np.float64], lines: NDArray[np.int64]) -> list[Finding]:
     """Columns that say one class in every row."""
-    findings = []
+    findings, rows = [], int(np.count_nonzero(lines))
     for column, name in list(enumerate(sample.form.columns))[sample.form.numbers :]:
         at = np.flatnonzero(~np.isnan(values[:, column]))
-        if len(at) >= SHORTEST and np.ptp(values[at, column]) == 0:
+        if _enough(len(at), rows) and np.ptp(values[at, column]) == 0:
             told = f"{name} is {values[at[0], column]:.0f} in every row"
             findings.append(Finding("one-class", int(lines[at].min()), len(at), told))
     return findings

@@ -48,7 +48,7 @@ def overwhelming(as_is: NDArray[np.float64], other: NDArray[np.float64], rows: S
     """
     long = np.array(rows) >= LONG
     count = int(long.sum())
-    if count < FEW or len(rows) >= CLIPS:
+    if count < FEW:
         return False
     gain = other[long] - as_is[long]
     least = max(FEW_AGREE[curves - 1], WALK_ERRORS[curves - 1] * WALKS / (curves * count) ** 0.5)

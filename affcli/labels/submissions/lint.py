@@ -22,8 +22,8 @@ from affcli.labels.files import label_stems
 from affcli.labels.submissions.cells import read_cells
 from affcli.labels.submissions.curves import curve_findings, unjudged
 from affcli.labels.submissions.form import Form
-from affcli.labels.submissions.reference import reference_values
-from affcli.labels.submissions.rows import Finding, Rows, read_rows
+from affcli.labels.submissions.reference import reference_findings, reference_values
+from affcli.labels.submissions.rows import EITHER, REORDER, Finding, Rows, read_rows
 from affcli.labels.submissions.sample import Sample, Wanted
 
 _PLACE = re.compile(r"(?:.*[/\\])?([^/\\]+)[/\\](\d{1,9})(?:\.\w+)?", re.ASCII)
@@ -60,9 +60,32 @@ def lint(
     truth = None if reference is None else reference_values(sample, reference)
     found = curve_findings(sample, curves, where, truth)
     if truth is not None:
+        findings = [_turned_header(one, sample, curves, truth, found) for one in findings]
         for line in unjudged(sample, curves, truth, found):
             tell(line)
     return findings + against + cells + found
+
+
+def _turned_header(
+    finding: Finding,
+    sample: Sample,
+    values: NDArray[np.float64],
+    truth: NDArray[np.float64],
+    found: Sequence[Finding],
+) -> Finding:
+    """A finding of columns in another order, with what the reference tells: whether the values stand so, too."""
+    k = sample.form.numbers
+    if finding.advice != EITHER or not k:
+        return finding
+    if any(one.kind == "swapped" for one in found):
+        return dataclasses.replace(finding, advice=REORDER)
+    # The values stand as the sample has them where the other way round the reference would tell them from it.
+    turned = np.concatenate([values[:, k - 1 :: -1], values[:, k:]], axis=1)
+    where = np.arange(1, len(values) + 1)
+    if any(one.kind == "swapped" for one in reference_findings(sample, turned, truth, where)):
+        advice = "copy the first line of the sample alone: the values stand in its order, by the reference"
+        return dataclasses.replace(finding, advice=advice)
+    return finding
 
 
 def lint_files(

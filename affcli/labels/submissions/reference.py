@@ -21,6 +21,7 @@ Clips = list[tuple[str, NDArray[np.int64]]]
 # Of one clip: correlation, mean of valence and arousal, from which on it is said to be turned round, and by how much
 # that is then better. Of pairs of random walks of 10 steps, 1 in 10,000 agrees so well by chance; of 30 or more, none.
 AGREES, BETTER = 0.95, 0.5
+AT_ALL = 0.2  # mean correlation below which the reference is said to agree hardly at all
 SHIFTS = (1, -1, 2, -2, 3, -3, 4, -4, 5, -5)  # rows
 MOVED, ROWS_MOVED = 0.01, 3  # squared differences that a shift leaves, and rows that must differ without it
 
@@ -76,18 +77,29 @@ def reference_findings(
     return findings
 
 
-def unjudged_numbers(sample: Sample, values: NDArray[np.float64], truth: NDArray[np.float64]) -> str:
-    """Why the reference cannot tell how the curves stand, where it cannot; "" where it can, or where they agree."""
+def unjudged_numbers(
+    sample: Sample, values: NDArray[np.float64], truth: NDArray[np.float64], found: bool = False
+) -> str:
+    """Why the reference cannot tell how the curves stand, or more than was `found`; "" where it can, or they agree."""
     k = sample.form.numbers
     known = _known(list(zip(sample.clips, sample.rows_of_clips(), strict=True)), values[:, :k], truth[:, :k])
     long = sum(len(rows) >= LONG for _, rows in known)
     agree = bool(known) and all(_agreement(values[rows], truth[rows]) >= AGREES for _, rows in known)
-    if long >= FEW or len(known) >= CLIPS or agree:
+    if agree:
         return ""
+    if long >= FEW or len(known) >= CLIPS:
+        straight = float(np.mean([_agreement(values[rows], truth[rows]) for _, rows in known]))
+        if found or straight >= AT_ALL:
+            return ""
+        return (
+            f"the reference hardly agrees with the submission (mean correlation over clips {straight:.2f}), nor "
+            "well enough any other way to tell what is wrong: swapped columns, curves that run backwards, opposite "
+            "signs, or poor predictions"
+        )
     return (
         f"the reference has {long} clip{'s' * (long != 1)} of {LONG} frames or more of the submission: too few to tell "
-        f"swapped columns, curves that run backwards or opposite signs by, expected {FEW} of them, or {CLIPS} of "
-        f"{SHORTEST} frames"
+        f"{'more of ' * found}swapped columns, curves that run backwards or opposite signs by, expected {FEW} of them, "
+        f"or {CLIPS} of {SHORTEST} frames"
     )
 
 

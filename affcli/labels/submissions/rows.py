@@ -21,7 +21,11 @@ from affcli.labels.submissions.form import Form, form_of
 from affcli.labels.submissions.text import has_text, joined, lines_of, replaced, split_first
 
 _BOM = b"\xef\xbb\xbf"
-_REORDER = "put the columns in the order of the sample, the values with them"
+REORDER = "put the columns in the order of the sample, the values with them"
+EITHER = (
+    "if the values stand as the header says, put the columns in the order of the sample, the values with them; if they "
+    "stand as the sample has them, copy its first line alone (--reference tells which)"
+)
 _SEPARATORS = {";": "semicolons", "\t": "tabs"}
 _DECIMAL = r'^\s*"?([+-]?\d),(\d+)"?\s*,\s*"?([+-]?\d),(\d+)"?\s*$'
 
@@ -147,7 +151,7 @@ def _header(first: str, form: Form, pictures: pa.Array | None) -> tuple[int, lis
     said = f"the header is '{first[:120]}', expected '{form.header}'"
     other = _form(first, pictures is not None)
     turned = other is not None and other.columns != form.columns and set(other.columns) == set(form.columns)
-    return 1, [Finding("header", 1, 1, said, advice=_REORDER * turned)]
+    return 1, [Finding("header", 1, 1, said, advice=EITHER * turned)]
 
 
 def _is_number(cell: str) -> bool:
