@@ -7,11 +7,11 @@ import errno
 import fcntl
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
-from affcli.errors import OutputError
+from affcli.errors import OutputError, UsageError, some
 
 log = logging.getLogger(__name__)
 
@@ -71,6 +71,19 @@ def explained(path: Path) -> Iterator[None]:
         else:
             advice = "choose another place, or mend its permissions"
         raise OutputError(path, f"cannot be written ({reason})", advice=advice) from error
+
+
+def spare(out: Path, there: Sequence[Path]) -> None:
+    """Raise UsageError where files are `there`, at `out` or in it, that only --force would replace."""
+    if there:
+        raise UsageError(
+            f"--out {out}",
+            "is there already"
+            if list(there) == [out]
+            else f"holds {some(str(path.relative_to(out)) for path in there)} already",
+            expected="no file of these names",
+            advice="choose another place, or replace what is there with --force",
+        )
 
 
 @contextlib.contextmanager

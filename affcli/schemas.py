@@ -68,6 +68,7 @@ class Schema:
         return () if self.optional_facts else tuple(name for name, _ in self.facts)
 
 
+DIMENSIONS = ("valence", "arousal")
 # The classes of the Aff-Wild2 challenges by number; those of 2020 have no Other.
 EXPRESSIONS = ("Neutral", "Anger", "Disgust", "Fear", "Happiness", "Sadness", "Surprise", "Other")
 # Every action unit of the two lists of the Aff-Wild2 challenges, as the Facial Action Coding System names it (Ekman and

@@ -17,8 +17,8 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from affcli.errors import UsageError
+from affcli.schemas import DIMENSIONS
 
-DIMENSIONS = ("valence", "arousal")
 AUTO = "auto"  # in place of what `parse` reads: what each run's own training found best (affcli.training.tuning)
 LONGEST = {"s": 3600.0, "": 100_001.0}  # a window beyond that is a slip, and would take very long
 _CELLS_AT_ONCE = 1 << 16  # frames times frames of their windows that are worked on at a time, in the cache

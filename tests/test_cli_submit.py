@@ -190,7 +190,10 @@ def test_a_file_that_is_there_is_only_replaced_with_force(affcli: Command, tmp_p
     assert affcli(*many, "--force").returncode == 0
     assert (all_ / "v1_right.txt").read_bytes() == clip
     done = affcli("submit", all_ / "v1_left.txt", "--layout", "files", "-o", all_, "--force", "--digits", 1)
-    assert (done.returncode, "v1_left.txt was read, expected another place" in done.stderr) == (2, True)
+    assert (done.returncode, "v1_left.txt: is read, too, and would be lost, expected another place" in done.stderr) == (
+        2,
+        True,
+    )
 
 
 def test_predictions_are_what_score_reads(affcli: Command, tmp_path: Path, preds: Path) -> None:

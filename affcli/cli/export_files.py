@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from affcli.cli.export_losses import known
-from affcli.cli.export_options import DIMENSIONS, SHEETS, Export
-from affcli.cli.own_tables import spare_files
+from affcli.cli.export_options import SHEETS, Export
+from affcli.cli.own_tables import was_read
 from affcli.cli.progress import progress, say
 from affcli.cli.runs import Run
 from affcli.cli.table_times import clip_times, with_times
 from affcli.errors import InputError, UsageError, some
+from affcli.files import spare
+from affcli.schemas import DIMENSIONS
 
 if TYPE_CHECKING:
     from affcli.labels.affect import Affect
@@ -135,8 +137,8 @@ def _check_free(out: Path, files: Sequence[_File], force: bool) -> None:
     read = {Path(affect.source).resolve() for file in files for affect in file.clips}
     there = [file.path for file in files if file.path.exists()]
     if own := [path for path in there if path.resolve() in read]:
-        raise UsageError(f"--out {out}", f"is where {own[0]} was read", expected="another place", advice="choose one")
-    spare_files(out, there, force=force)
+        raise was_read(own[0])
+    spare(out, [] if force else there)
 
 
 def _files(out: Path, affect: Affect, how: Export) -> list[_File]:

@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from affcli.cli.export_options import DIMENSIONS, Export
+from affcli.cli.export_options import Export
 from affcli.cli.own_tables import PREDICTED
 from affcli.errors import InputError, some
+from affcli.schemas import DIMENSIONS
 
 if TYPE_CHECKING:
     from affcli.labels.affect import Affect

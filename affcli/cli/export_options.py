@@ -11,13 +11,13 @@ from affcli.cli import label_options
 from affcli.cli.label_options import unfit
 from affcli.cli.times import exact_rate
 from affcli.errors import UsageError
+from affcli.schemas import DIMENSIONS
 
 if TYPE_CHECKING:
     from affcli.labels.scales import Scales
     from affcli.labels.writing_times import Layout
 
 Name = Literal["affwild2-va", "affwild2-expr", "affwild2-au", "abaw-mtl", "afew-va", "omg", "arff", "ratings", "csv"]
-DIMENSIONS = ("valence", "arousal")
 SHEETS = ("ratings", "csv")  # formats whose columns can be told
 _TIMED = ("arff", *SHEETS)
 _SEPARATORS = {"comma": ",", "semicolon": ";", "tab": "\t"}

@@ -19,6 +19,7 @@ from affcli.cli.progress import progress
 from affcli.cli.ratings import RatedClip, found_delays, rated_clips, read_ratings
 from affcli.cli.runs import Run
 from affcli.errors import UsageError, some
+from affcli.schemas import DIMENSIONS
 
 if TYPE_CHECKING:
     import numpy as np
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-DIMENSIONS = ("valence", "arousal")
 STEP = "gold"
 BY_EVALUATOR = ("ewe", "ewe-others")  # methods that give each annotator a weight of its own
 SOURCES = typer.Argument(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal, cast, get_args
 import typer
 
 from affcli.errors import UsageError
+from affcli.schemas import DIMENSIONS
 
 if TYPE_CHECKING:
     from affcli.labels.scales import Scale, Scales
@@ -18,8 +19,7 @@ Name = Literal["aff-wild2", "abaw-mtl", "afew-va", "omg", "ratings", "csv", "arf
 Unit = Literal["s", "ms", "us", "frame"]
 Resampling = Literal["nearest", "linear"]
 TIMED = ("ratings", "csv", "arff")  # formats whose columns and times can be told
-_DIMENSIONS = ("valence", "arousal")
-_KEYS = ("clip", "time", *_DIMENSIONS, "value")
+_KEYS = ("clip", "time", *DIMENSIONS, "value")
 
 # What export-labels calls the files that import-labels reads without a --format, each from its own directory.
 _WRITTEN = {
@@ -145,7 +145,7 @@ def columns(text: str | None) -> dict[str, str] | None:
         raise UsageError(
             f"--columns {text}", "has names and numbers", expected="one or the other", advice="count columns from 1"
         )
-    if bool(made.keys() & set(_DIMENSIONS)) == ("value" in made):
+    if bool(made.keys() & set(DIMENSIONS)) == ("value" in made):
         raise UsageError(
             f"--columns {text}",
             "names no column of values, or too many",
@@ -173,8 +173,8 @@ def scales(text: str | None, own: Scales | None, name: str) -> Scales:
     seen: set[str] = set()
     for part in text.split(","):
         key, equals, bounds = part.rpartition("=")
-        names = _DIMENSIONS if not equals else (key.strip(),)
-        if not set(names) <= set(_DIMENSIONS) or seen & set(names):
+        names = DIMENSIONS if not equals else (key.strip(),)
+        if not set(names) <= set(DIMENSIONS) or seen & set(names):
             raise _no_range(text, part)
         seen |= set(names)
         made |= dict.fromkeys(names, _scale(text, bounds))

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from affcli.errors import InputError, SchemaError, UsageError, some
+from affcli.errors import InputError, SchemaError, UsageError
+from affcli.schemas import DIMENSIONS
 
 PREDICTED = ("predict", "smooth")  # steps whose tables must not become labels
-DIMENSIONS = ("valence", "arousal")
+LABELLED = ("import-labels", "gold")  # steps whose tables are the truth
 
 
 def spare_others(path: Path, step: str) -> None:
@@ -63,23 +64,15 @@ def spare_labels(path: Path, step: str, inputs: Sequence[dict[str, str]], *, for
     return bool(changed) and not force
 
 
-def spare_files(out: Path, there: Sequence[Path], *, force: bool) -> None:
-    """Raise UsageError where files are `there`, at `out` or in it, and `force` does not replace them."""
-    if there and not force:
-        raise UsageError(
-            f"--out {out}",
-            "is there already"
-            if list(there) == [out]
-            else f"holds {some(str(path.relative_to(out)) for path in there)} already",
-            expected="no file of these names",
-            advice="choose another place, or replace what is there with --force",
-        )
+def was_read(path: Path) -> UsageError:
+    """What to say of a file that is to be written and is read for it: run twice, a step would be done twice."""
+    return UsageError(
+        path, "is read, too, and would be lost", expected="another place to write to", advice="choose another --out"
+    )
 
 
 def spare_inputs(path: Path, sources: Iterable[str]) -> None:
-    """Raise UsageError where `path` is one of the files that are read for it: run twice, a step would be done twice."""
+    """Raise UsageError where `path` is one of the files that are read for it."""
     whole = path.resolve()
     if any(Path(source).resolve() == whole for source in sources):
-        raise UsageError(
-            path, "is read, too, and would be lost", expected="another place to write to", advice="choose another --out"
-        )
+        raise was_read(path)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from affcli.cli.own_tables import LABELLED, PREDICTED
 from affcli.errors import some
 
 if TYPE_CHECKING:
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 NEED_TRUTH = ("ccc", "pcc")  # undefined where the truth is constant
-GUESSED, LABELLED = ("predict", "smooth"), ("import-labels", "gold")  # steps that make predictions, and labels
 
 
 @dataclass
@@ -32,7 +32,7 @@ class Warnings:
 
     def of_sides(self, path: Path, truth: Sequence[Affect], predicted: Sequence[Affect]) -> None:
         """Whether both sides tell that they are the other one."""
-        guessed, labelled = _steps(truth) & {*GUESSED}, _steps(predicted) & {*LABELLED}
+        guessed, labelled = _steps(truth) & {*PREDICTED}, _steps(predicted) & {*LABELLED}
         if guessed and labelled:
             log.warning(
                 "%s was made by %s, and the ground truth by %s: were the arguments swapped? GT comes last",

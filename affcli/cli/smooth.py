@@ -11,7 +11,6 @@ import typer
 
 from affcli.cli.options import FORCE
 from affcli.cli.smoothed import (
-    DIMENSIONS,
     How,
     completed,
     read_predictions,
@@ -23,6 +22,7 @@ from affcli.cli.smoothed import (
     write_one,
 )
 from affcli.errors import InputError, SchemaError, UsageError
+from affcli.schemas import DIMENSIONS
 
 if TYPE_CHECKING:
     from affcli.labels.affect import Affect

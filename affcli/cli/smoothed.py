@@ -11,11 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from affcli.cli.own_tables import spare_files, spare_inputs, spare_others
+from affcli.cli.own_tables import LABELLED, spare_inputs, spare_others
 from affcli.cli.progress import progress, say
 from affcli.cli.runs import Run
 from affcli.cli.table_times import clip_times, require_directory, with_times
 from affcli.errors import SchemaError, UsageError, some
+from affcli.files import spare
+from affcli.schemas import DIMENSIONS
 
 if TYPE_CHECKING:
     from affcli.labels.affect import Affect
@@ -24,10 +26,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-DIMENSIONS = ("valence", "arousal")
 STDIN = "standard input"  # what `read_stream` names as the source
 STEP = "smooth"
-LABELS = ("import-labels", "gold")  # steps whose tables are the truth
 
 
 def read_predictions(path: Path) -> list[Affect]:
@@ -55,7 +55,7 @@ def refuse_labels(clips: list[Affect]) -> None:
     """Raise SchemaError where clips are labels."""
     for one in clips:
         made = one.recipe or {}
-        if made.get("step") in LABELS:
+        if made.get("step") in LABELLED:
             raise SchemaError(
                 one.source,
                 f"holds labels (step {made['step']})",
@@ -260,6 +260,6 @@ def write_one(out: Path, clips: list[Affect], how: How, force: bool) -> None:
         if out.is_file() and out.read_bytes() == text.getvalue().encode():
             say(f"{out}: up to date")
             return
-        spare_files(out, [out], force=force)
+        spare(out, [] if force else [out])
     with replacing(out) as file, io.TextIOWrapper(file, encoding="utf-8", newline="") as stream:
         write_csv(stream, every)

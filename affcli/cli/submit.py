@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 import typer
 
+from affcli.cli.own_tables import was_read
 from affcli.cli.progress import say
 from affcli.errors import UsageError, some
 
@@ -178,7 +179,7 @@ def _write(out: Path, files: Sequence[Written], clips: Sequence[Affect], force: 
 
     read = {Path(affect.source).resolve() for affect in clips}
     if own := [file.path for file in files if file.path.exists() and file.path.resolve() in read]:
-        raise UsageError(f"--out {out}", f"is where {own[0]} was read", expected="another place", advice="choose one")
+        raise was_read(own[0])
     if not write_files(out, files, force=force):
         say(f"{out}: up to date")
 

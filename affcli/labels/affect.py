@@ -16,10 +16,10 @@ from affcli.clips import column_runs
 from affcli.errors import InputError, SchemaError
 from affcli.recipes import Recipe
 from affcli.schemas import ACTION_UNITS as ACTION_UNITS
+from affcli.schemas import DIMENSIONS as DIMENSIONS
 from affcli.schemas import EXPRESSIONS as EXPRESSIONS
 from affcli.tables import Table
 
-DIMENSIONS = ("valence", "arousal")
 LOW, HIGH = -1.0, 1.0
 UNKNOWN = -1  # an expression or action unit that nobody annotated, as the files of Aff-Wild2 write it
 # The columns of an affect table that hold expression and action units, with the highest number in each.

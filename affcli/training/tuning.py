@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from affcli.metrics import Moments
-from affcli.smoothing import DIMENSIONS, Smoothing, canonical, smooth
+from affcli.schemas import DIMENSIONS
+from affcli.smoothing import Smoothing, canonical, smooth
 
 SECONDS = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
 BY_WEIGHT = ("median", "gaussian", "mean")  # of equal windows a mean leaves least of white noise, a median most

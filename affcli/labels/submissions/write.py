@@ -11,8 +11,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from affcli.clips import file_name
-from affcli.errors import UsageError, some
-from affcli.files import explained, replacing
+from affcli.files import explained, replacing, spare
 from affcli.labels.affect import DIMENSIONS
 from affcli.labels.submissions.form import Form
 from affcli.labels.writing import plain
@@ -58,15 +57,7 @@ def write_files(out: Path, files: Sequence[Written], *, force: bool) -> int:
     """
     there = {file.path for file in files if file.path.is_file() and file.is_there()}
     other = [file.path for file in files if file.path not in there and file.path.exists() and not file.path.is_dir()]
-    if other and not force:
-        raise UsageError(
-            f"--out {out}",
-            "is there already"
-            if other == [out]
-            else f"holds {some(str(one.relative_to(out)) for one in other)} already",
-            expected="no file of these names",
-            advice="choose another place, or replace what is there with --force",
-        )
+    spare(out, [] if force else other)
     for one in files:
         if one.path not in there:
             with replacing(one.path) as file:
