@@ -623,3 +623,17 @@ def test_a_single_clip_has_no_interval_and_says_so(affcli: Command, files: tuple
 def test_tables_on_a_terminal_and_json_elsewhere(monkeypatch: pytest.MonkeyPatch, terminal: bool, form: str) -> None:
     monkeypatch.setattr(sys.stdout, "isatty", lambda: terminal)
     assert form_of(dict.fromkeys(("json", "table", "latex", "markdown"), False)) == form
+
+
+def test_a_ground_truth_that_is_a_prediction_is_suspected(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Whether the predictions say that they are labels, or, as text, nothing."""
+    guess = write_timed(tmp_path / "a.affect.parquet", np.linspace(-0.5, 0.5, 4))
+    text = tmp_path / "a.csv"
+    text.write_text("valence,arousal\n" + "".join(f"{v},{v}\n" for v in (0.1, 0.3, -0.2, 0.4)))
+    scored("--ccc", guess, text)
+    assert "swapped" not in caplog.text
+    scored("--ccc", text, guess)
+    assert "the ground truth was made by predict: were the arguments swapped? GT comes last" in caplog.text
+    caplog.clear()
+    scored("--ccc", guess, guess)
+    assert "swapped" not in caplog.text

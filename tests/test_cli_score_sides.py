@@ -170,7 +170,8 @@ def test_sides_that_tell_that_they_are_swapped(tmp_path: Path) -> None:
     label = write_table(tmp_path / "gt" / "a.affect.parquet", "import-labels", valence=[0.1, 0.2], arousal=[0.1, 0.2])
     assert scored("--ccc", guess, label)[1] == ""
     said = scored("--ccc", label, guess)[1]
-    assert f"{label} was made by import-labels, and the ground truth by smooth: were the arguments swapped?" in said
+    swapped = "was made by import-labels, and the ground truth was made by smooth: were the arguments swapped?"
+    assert f"{label} {swapped}" in said
 
 
 def test_what_align_changes_is_said(tmp_path: Path, gt: Path) -> None:

@@ -31,12 +31,13 @@ class Warnings:
     extra: dict[tuple[str, ...], list[str]] = field(default_factory=dict)  # clips left out, and of which predictions
 
     def of_sides(self, path: Path, truth: Sequence[Affect], predicted: Sequence[Affect]) -> None:
-        """Whether both sides tell that they are the other one."""
+        """Whether the ground truth tells that it is a prediction, and the predictions do not."""
         guessed, labelled = _steps(truth) & {*PREDICTED}, _steps(predicted) & {*LABELLED}
-        if guessed and labelled:
+        if guessed and not _steps(predicted) & {*PREDICTED}:
+            made = f"{path} was made by {' and '.join(sorted(labelled))}, and " if labelled else ""
             log.warning(
-                "%s was made by %s, and the ground truth by %s: were the arguments swapped? GT comes last",
-                *(path, " and ".join(sorted(labelled)), " and ".join(sorted(guessed))),
+                "%sthe ground truth was made by %s: were the arguments swapped? GT comes last",
+                *(made, " and ".join(sorted(guessed))),
             )
 
     def without_extra(self, path: Path, truth: Sequence[Affect], predicted: list[Affect]) -> list[Affect]:
