@@ -34,7 +34,16 @@ from affcli.errors import InputError, SchemaError
 from affcli.labels.affect import DIMENSIONS, UNKNOWN, Affect, distinct
 from affcli.metrics import METRICS, Moments
 from affcli.scoring.pairs import ALIGN as ALIGN
-from affcli.scoring.pairs import Pair, aligned, annotated, known, matched, require_known, require_predictions
+from affcli.scoring.pairs import (
+    Pair,
+    aligned,
+    annotated,
+    known,
+    matched,
+    nothing_compared,
+    require_known,
+    require_predictions,
+)
 from affcli.scoring.shards import OfClips, mean_of, require_shards
 from affcli.sums import Array, clip_sums
 
@@ -167,11 +176,7 @@ def score(
         require_predictions(pairs)
     scores = Scores(tuple(_clip_score(pair, missing) for pair in pairs), missing, align, mask)
     if not scores.frames:
-        raise InputError(
-            pairs[0].truth.source,
-            "has no annotated frame within the length of the predictions",
-            advice="check that the predictions are whole",
-        )
+        raise nothing_compared(pairs)
     return scores
 
 

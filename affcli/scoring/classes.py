@@ -19,7 +19,17 @@ from numpy.typing import NDArray
 from affcli.classification import PRESENCE, WEIGHTS_2020, Confusion, class_f1
 from affcli.errors import InputError, some
 from affcli.labels.affect import EXPRESSIONS, Affect, distinct
-from affcli.scoring.pairs import COLUMNS, Pair, aligned, annotated, known, matched, require_known, require_predictions
+from affcli.scoring.pairs import (
+    COLUMNS,
+    Pair,
+    aligned,
+    annotated,
+    known,
+    matched,
+    nothing_compared,
+    require_known,
+    require_predictions,
+)
 from affcli.scoring.shards import OfClips, require_shards
 
 Array = NDArray[np.float64]
@@ -170,11 +180,7 @@ def score_classes(
     clips = tuple(_clip(pair, columns, size, missing) for pair in pairs)
     scores = ClassScores(clips, task, columns, size, missing, align, formula)
     if not scores.frames:
-        raise InputError(
-            pairs[0].truth.source,
-            "has no annotated frame within the length of the predictions",
-            advice="check that the predictions are whole",
-        )
+        raise nothing_compared(pairs)
     return scores
 
 

@@ -173,6 +173,15 @@ def aligned(pairs: list[tuple[Affect, Affect]], align: str | None, mask: str = "
     return equal
 
 
+def nothing_compared(pairs: list[Pair]) -> InputError:
+    """What to say where what --align crop leaves is nowhere annotated."""
+    return InputError(
+        pairs[0].truth.source,
+        "has no annotated frame within the length of the predictions",
+        advice="check that the predictions are whole",
+    )
+
+
 def require_predictions(pairs: list[Pair]) -> None:
     """Raise InputError where an annotated frame is not predicted, with their number."""
     lacking = [(pair, np.flatnonzero(pair.missing)) for pair in pairs if pair.missing.any()]
