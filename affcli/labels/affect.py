@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -184,6 +185,12 @@ def require_affect(clips: Sequence[Affect], source: Path | str) -> None:
         expected="valence and arousal",
         advice="choose that task, or predict with a network that has learnt them" if has else "check the predictions",
     )
+
+
+def origin(predictions: Iterable[Affect]) -> str:
+    """Where predictions were read from: their file, or the directory of all their files."""
+    sources = {affect.source for affect in predictions if affect.source}
+    return (os.path.commonpath(sources) or ".") if sources else "predictions"
 
 
 def distinct(clips: Iterable[Affect]) -> list[Affect]:

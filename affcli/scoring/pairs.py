@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from affcli.errors import InputError, SchemaError, UsageError, some
-from affcli.labels.affect import ACTION_UNITS, DIMENSIONS, UNKNOWN, Affect
+from affcli.labels.affect import ACTION_UNITS, DIMENSIONS, UNKNOWN, Affect, origin
 from affcli.labels.filling import MISSING, filled
 
 log = logging.getLogger(__name__)
@@ -118,14 +117,14 @@ def matched(truth: list[Affect], prediction: list[Affect], mask: str = "joint") 
     lacking = [clip.clip for clip in wanted if clip.clip not in predicted]
     if len(lacking) == len(wanted):
         raise InputError(
-            _origin(prediction, "predictions"),
+            origin(prediction),
             f"has no clip in common with the ground truth (predicted: {some([*predicted]) or 'none'})",
             expected=f"clips {some(lacking)}",
             advice="name the clips alike: by the column clip, or else by the file's name",
         )
     if lacking:
         raise InputError(
-            _origin(prediction, "predictions"),
+            origin(prediction),
             f"lacks {len(lacking)} of {len(wanted)} clips: {some(lacking)}",
             expected="every annotated clip",
             advice="predict them, or leave them out of the ground truth; were the arguments swapped?",
@@ -134,7 +133,7 @@ def matched(truth: list[Affect], prediction: list[Affect], mask: str = "joint") 
     if extra:
         log.warning(
             "%s: predicted clips that are not in the ground truth are left out: %s",
-            *(_origin(prediction, "predictions"), some(sorted(extra))),
+            *(origin(prediction), some(sorted(extra))),
         )
     return [(clip, predicted[clip.clip]) for clip in wanted]
 
@@ -145,12 +144,6 @@ def pertinent(truth: Sequence[Affect], prediction: Sequence[Affect]) -> list[Aff
         return [dataclasses.replace(prediction[0], clip=truth[0].clip)]
     names = {clip.clip for clip in truth}
     return [clip for clip in prediction if clip.clip in names]
-
-
-def _origin(clips: list[Affect], otherwise: str) -> str:
-    """Where clips were read from: their file, or the directory of all their files."""
-    sources = {clip.source for clip in clips if clip.source}
-    return (os.path.commonpath(sources) or ".") if sources else otherwise
 
 
 def aligned(pairs: list[tuple[Affect, Affect]], align: str | None, mask: str = "joint") -> list[Pair]:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from affcli.errors import InputError, SchemaError, UsageError, some
-from affcli.labels.affect import DIMENSIONS, HIGH, LOW, UNKNOWN, Affect, distinct, require_affect
+from affcli.labels.affect import DIMENSIONS, HIGH, LOW, UNKNOWN, Affect, distinct, origin, require_affect
 from affcli.labels.filling import MISSING, filled
 from affcli.labels.submissions.form import Form
 from affcli.labels.submissions.sample import Sample, Wanted
@@ -92,12 +91,12 @@ def _by_name(clips: Sequence[Affect]) -> dict[str, Affect]:
 
 def _require_clips(clips: dict[str, Affect], frames: dict[str, int], source: str, missing: str) -> None:
     """Raise where a clip is not predicted, or, with "error", has fewer frames than are asked for (0 is any number)."""
-    origin = _origin(clips.values())
+    read_from = origin(clips.values())
     lacking = [clip for clip in frames if clip not in clips]
     if lacking:
         counts = [f"{clip} (0 of {frames[clip]} frames)" if frames[clip] else clip for clip in lacking]
         raise InputError(
-            origin,
+            read_from,
             f"lacks {len(lacking)} of {len(frames)} clips: {some(counts)}",
             expected=f"every clip of {source}",
             advice=f"predict them; clips are matched by name (predicted: {some(clips) or 'none'})",
@@ -106,7 +105,7 @@ def _require_clips(clips: dict[str, Affect], frames: dict[str, int], source: str
     if short and missing == "error":
         others = f" (and {len(short) - 1} other clip{'s' * (len(short) > 2)} too few)" if len(short) > 1 else ""
         raise SchemaError(
-            clips[short[0]].source or origin,
+            clips[short[0]].source or read_from,
             f"clip '{short[0]}' has {len(clips[short[0]])} frames{others}",
             expected=f"{frames[short[0]]}, as {source} asks for",
             advice="predict every decoded frame: affcli probe tells how many there are; or --missing hold, interpolate "
@@ -117,12 +116,7 @@ def _require_clips(clips: dict[str, Affect], frames: dict[str, int], source: str
 def _require_affect(clips: Sequence[Affect], forms: Sequence[Form]) -> None:
     """Raise where valence and arousal alone are asked for, and no clip has any."""
     if all(form.task == "va" for form in forms):
-        require_affect(clips, _origin(clips))
-
-
-def _origin(clips: Iterable[Affect]) -> str:
-    sources = {affect.source for affect in clips if affect.source}
-    return os.path.commonpath(sources) if sources else "predictions"
+        require_affect(clips, origin(clips))
 
 
 def _answer(asked: Sequence[_Asked], missing: str) -> tuple[list[NDArray[np.float64]], Counts]:
